@@ -1,0 +1,193 @@
+//! A clock that jumps to the next thing that somebody waits for.
+//!
+//! Time stands still while any [`Busy`] guard is held. When none has been held or released for a moment of real time, and somebody sleeps, the
+//! clock jumps to the earliest deadline. Waits therefore cost about a millisecond each whatever their length, and two parties that share the
+//! clock (the client and the emulator) agree on every window. It does not model how long work takes: work costs no simulated time.
+
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use jiff::Timestamp;
+
+use crate::clock::{Busy, Clock, Sleep};
+
+/// Real time for which nothing may have happened before the clock jumps: long enough for a task to go from one request to its next.
+const QUIET: Duration = Duration::from_millis(1);
+
+/// See the module's text. Clones share one time.
+#[derive(Clone, Debug)]
+pub struct SimulatedClock(Arc<Mutex<State>>);
+
+#[derive(Debug)]
+struct State {
+    start: Timestamp,
+    elapsed: Duration,
+    busy: usize,
+    /// Counts starts and ends of work, so that a sleeper sees whether anything happened while it looked away.
+    events: u64,
+    next_sleeper: u64,
+    sleepers: BTreeSet<(Duration, u64)>,
+}
+
+impl SimulatedClock {
+    /// A clock that stands at `start`.
+    #[must_use]
+    pub fn new(start: Timestamp) -> Self {
+        Self(Arc::new(Mutex::new(State {
+            start,
+            elapsed: Duration::ZERO,
+            busy: 0,
+            events: 0,
+            next_sleeper: 0,
+            sleepers: BTreeSet::new(),
+        })))
+    }
+
+    /// Moves the time forward by hand; sleepers whose deadline has passed wake up.
+    pub fn advance(&self, span: Duration) {
+        let mut state = self.state();
+        state.elapsed += span;
+        state.events += 1;
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Clock for SimulatedClock {
+    fn now(&self) -> Timestamp {
+        let state = self.state();
+        state.start + state.elapsed
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.state().elapsed
+    }
+
+    fn sleep(&self, span: Duration) -> Sleep<'_> {
+        Box::pin(async move {
+            let sleeper = Sleeper::register(self, span);
+            while !sleeper.is_due() {
+                let before = self.state().events;
+                tokio::time::sleep(QUIET).await;
+                sleeper.jump_if_quiet_since(before);
+            }
+        })
+    }
+
+    fn busy(&self) -> Busy {
+        let mut state = self.state();
+        state.busy += 1;
+        state.events += 1;
+        drop(state);
+        let clock = self.clone();
+        Busy::until_dropped(move || {
+            let mut state = clock.state();
+            state.busy -= 1;
+            state.events += 1;
+        })
+    }
+}
+
+/// One pending wait; leaves the register when dropped, also when cancelled.
+struct Sleeper<'a> {
+    clock: &'a SimulatedClock,
+    key: (Duration, u64),
+}
+
+impl<'a> Sleeper<'a> {
+    fn register(clock: &'a SimulatedClock, span: Duration) -> Self {
+        let mut state = clock.state();
+        let key = (state.elapsed + span, state.next_sleeper);
+        state.next_sleeper += 1;
+        state.sleepers.insert(key);
+        Self { clock, key }
+    }
+
+    fn is_due(&self) -> bool {
+        self.clock.state().elapsed >= self.key.0
+    }
+
+    fn jump_if_quiet_since(&self, events: u64) {
+        let mut state = self.clock.state();
+        if state.busy == 0
+            && state.events == events
+            && state.sleepers.first() == Some(&self.key)
+            && state.elapsed < self.key.0
+        {
+            state.elapsed = self.key.0;
+            state.events += 1;
+        }
+    }
+}
+
+impl Drop for Sleeper<'_> {
+    fn drop(&mut self) {
+        let mut state = self.clock.state();
+        state.sleepers.remove(&self.key);
+        state.events += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn clock() -> SimulatedClock {
+        SimulatedClock::new(Timestamp::UNIX_EPOCH)
+    }
+
+    #[tokio::test]
+    async fn sleepers_wake_in_the_order_of_their_deadlines() {
+        let clock = clock();
+        let woken = Mutex::new(Vec::new());
+        let sleep = |seconds: u64| {
+            let (clock, woken) = (clock.clone(), &woken);
+            async move {
+                clock.sleep(Duration::from_secs(seconds)).await;
+                woken
+                    .lock()
+                    .expect("no thread panics here")
+                    .push((seconds, clock.elapsed().as_secs()));
+            }
+        };
+        tokio::join!(sleep(600), sleep(1), sleep(41));
+        assert_eq!(
+            *woken.lock().expect("no thread panics here"),
+            [(1, 1), (41, 41), (600, 600)]
+        );
+    }
+
+    #[tokio::test]
+    async fn time_stands_still_while_somebody_is_busy() {
+        let clock = clock();
+        let busy = clock.busy();
+        let waiting = tokio::spawn({
+            let clock = clock.clone();
+            async move { clock.sleep(Duration::from_secs(5)).await }
+        });
+        for _ in 0..20 {
+            tokio::time::sleep(QUIET).await;
+            assert_eq!(clock.elapsed(), Duration::ZERO);
+        }
+        drop(busy);
+        waiting.await.expect("the sleeper ends");
+        assert_eq!(clock.elapsed(), Duration::from_secs(5));
+    }
+
+    #[tokio::test]
+    async fn a_cancelled_sleep_no_longer_holds_the_clock() {
+        let clock = clock();
+        {
+            let early = clock.sleep(Duration::from_secs(1));
+            let outcome = tokio::time::timeout(Duration::ZERO, early).await;
+            assert!(outcome.is_err(), "the sleep is dropped before it ends");
+        }
+        clock.sleep(Duration::from_secs(7)).await;
+        assert_eq!(clock.elapsed(), Duration::from_secs(7));
+    }
+}
