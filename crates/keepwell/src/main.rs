@@ -1,0 +1,2 @@
+//! (story to be written)
+fn main() {}
