@@ -71,6 +71,10 @@ pub struct SystemClock {
 impl SystemClock {
     /// A clock whose [`Clock::elapsed`] starts now.
     #[must_use]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the operating system's clock is asked here and nowhere else"
+    )]
     pub fn new() -> Self {
         Self {
             started: std::time::Instant::now(),
@@ -90,6 +94,10 @@ impl Default for SystemClock {
     }
 }
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the operating system's clock is asked here and nowhere else"
+)]
 impl Clock for SystemClock {
     fn now(&self) -> Timestamp {
         Timestamp::now()

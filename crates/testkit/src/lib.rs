@@ -1,0 +1,13 @@
+//! What the tests of several crates share. A development dependency only: nothing of it is part of the product.
+//!
+//! * [`shared`] finds the reference data that lies beside the project (corpora, Microsoft's metadata) and is never part of it.
+//! * [`restic`] runs stock restic, the judge of every repository that we write.
+//! * [`csdl`] judges Graph JSON by Microsoft's own metadata, the judge of every response of the emulator.
+//!
+//! Whatever is missing on a person's machine is passed over with a line on standard error; under `CI=true` it fails the test. It depends on no
+//! other crate of the workspace, so that a judge cannot share a mistake with what it judges.
+
+pub mod restic;
+pub mod shared;
+
+mod surroundings;
