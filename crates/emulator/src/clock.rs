@@ -1,0 +1,52 @@
+//! The emulator's own notion of time.
+//!
+//! Everything that depends on time (tokens, delta tokens, received times, throttling windows) asks this clock, so that a test can let
+//! a token expire or a throttling window pass without waiting. Delays injected by a fault rule are real time, because a client's clock that is
+//! shared with the emulator may stand still while a request is in flight.
+
+use std::{
+    fmt::Debug,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use jiff::Timestamp;
+
+/// Tells the time.
+pub trait Clock: Debug + Send + Sync {
+    /// The wall clock, UTC.
+    fn now(&self) -> Timestamp;
+}
+
+/// The operating system's clock.
+#[derive(Debug, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::now()
+    }
+}
+
+/// A clock that moves only when it is told to.
+#[derive(Debug)]
+pub struct ManualClock(Mutex<Timestamp>);
+
+impl ManualClock {
+    /// A clock that stands at `start`.
+    #[must_use]
+    pub fn new(start: Timestamp) -> Self {
+        Self(Mutex::new(start))
+    }
+
+    /// Moves the time forward.
+    pub fn advance(&self, span: Duration) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) += span;
+    }
+}
+
+impl Clock for ManualClock {
+    fn now(&self) -> Timestamp {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

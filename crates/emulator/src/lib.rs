@@ -1,0 +1,32 @@
+//! A stateful Microsoft Entra ID and Microsoft Graph, for development, demonstrations and tests.
+//!
+//! It keeps a tenant in memory (users, mailboxes) and answers as Microsoft's services do: writes change what reads and deltas return, a
+//! missing permission is refused with Microsoft's code, and an unknown route or query option gets Microsoft's error, never an invented
+//! success. It can throttle by the documented limits and break by rule. It shares no type with the rest of the workspace, so that one misreading of
+//! Microsoft's documents cannot hide on both sides.
+//!
+//! Reading order: [`Emulator`] starts it; [`Route`] is one row of the table of what is served; a handler takes a [`Call`] and gives a
+//! [`Reply`] or a [`GraphError`]; [`Tenant`] is the state.
+
+mod clock;
+mod error;
+mod graph_error;
+
+mod call;
+mod odata;
+mod reply;
+mod route;
+mod tenant;
+
+mod mail;
+mod world;
+
+pub use call::{Call, Effects, Preferences, Query};
+pub use clock::{Clock, ManualClock, SystemClock};
+pub use error::{Error, ErrorKind};
+pub use graph_error::GraphError;
+pub use mail::Mailbox;
+pub use reply::{Body, Reply};
+pub use route::{Access, Handler, Route, Service};
+pub use tenant::{App, Behaviour, Certificate, Purpose, Secret, SharedMailbox, Tenant, User};
+pub use world::World;

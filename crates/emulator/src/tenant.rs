@@ -1,0 +1,178 @@
+//! The state of one tenant: who it is, which applications may call, which users there are, and their mailboxes.
+//!
+//! The directory is behind one lock and each mailbox behind its own, so that work on one mailbox never waits for another. Locks are held for a
+//! moment and never across an await. Lock the directory before a mailbox, never the other way round.
+
+mod app;
+mod user;
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
+};
+
+use jiff::Timestamp;
+use rand::{Rng, SeedableRng, rngs::StdRng};
+use uuid::Uuid;
+
+use crate::Mailbox;
+
+pub use app::{App, Certificate, Secret};
+pub use user::{Purpose, User};
+
+/// A mailbox with its lock.
+pub type SharedMailbox = Arc<Mutex<Mailbox>>;
+
+/// Switches between two readings of Microsoft's behaviour, see `docs/emulator-doubts.md`.
+#[derive(Clone, Debug)]
+pub struct Behaviour {
+    /// `$value` is generated anew, as Exchange does, instead of giving back the bytes that were loaded.
+    pub regenerate_mime: bool,
+    /// How likely a move of a message is missing from the target folder's delta, 0.0 to 1.0. A message that moves A→B→A is always lost while this is over zero.
+    pub lost_moves: f64,
+    /// How long a delta token lives.
+    pub delta_token_lifetime: std::time::Duration,
+}
+
+impl Default for Behaviour {
+    fn default() -> Self {
+        Self {
+            regenerate_mime: false,
+            lost_moves: 0.0,
+            // Microsoft promises no figure for Outlook; clients report some weeks.
+            delta_token_lifetime: std::time::Duration::from_secs(30 * 24 * 3600),
+        }
+    }
+}
+
+/// The state of one tenant.
+#[derive(Debug)]
+pub struct Tenant {
+    /// The tenant's id.
+    pub id: Uuid,
+    /// The initial domain, for example `contoso.onmicrosoft.com`.
+    pub domain: String,
+    /// The organization's name.
+    pub display_name: String,
+    /// When the organization was made.
+    pub created: Timestamp,
+    /// Switches.
+    pub behaviour: Behaviour,
+    apps: RwLock<Vec<App>>,
+    users: RwLock<BTreeMap<Uuid, Arc<User>>>,
+    mailboxes: RwLock<HashMap<Uuid, SharedMailbox>>,
+    random: Mutex<StdRng>,
+}
+
+impl Tenant {
+    /// A tenant without applications and users. Everything random in it follows from `seed`.
+    #[must_use]
+    pub fn new(
+        id: Uuid,
+        domain: impl Into<String>,
+        display_name: impl Into<String>,
+        created: Timestamp,
+        behaviour: Behaviour,
+        seed: u64,
+    ) -> Self {
+        Self {
+            id,
+            domain: domain.into(),
+            display_name: display_name.into(),
+            created,
+            behaviour,
+            apps: RwLock::default(),
+            users: RwLock::default(),
+            mailboxes: RwLock::default(),
+            random: Mutex::new(StdRng::seed_from_u64(seed)),
+        }
+    }
+
+    /// Registers an application, or replaces the one with the same client id.
+    pub fn set_app(&self, app: App) {
+        let mut apps = self.apps.write().unwrap_or_else(PoisonError::into_inner);
+        apps.retain(|known| known.client_id != app.client_id);
+        apps.push(app);
+    }
+
+    /// An application by its client id.
+    #[must_use]
+    pub fn app(&self, client_id: Uuid) -> Option<App> {
+        let apps = self.apps.read().unwrap_or_else(PoisonError::into_inner);
+        apps.iter().find(|app| app.client_id == client_id).cloned()
+    }
+
+    /// Adds a user, or replaces the one with the same id.
+    pub fn set_user(&self, user: User) {
+        let mut users = self.users.write().unwrap_or_else(PoisonError::into_inner);
+        users.insert(user.id, Arc::new(user));
+    }
+
+    /// Removes a user and the mailbox.
+    pub fn remove_user(&self, id: Uuid) {
+        let mut users = self.users.write().unwrap_or_else(PoisonError::into_inner);
+        users.remove(&id);
+        drop(users);
+        self.remove_mailbox(id);
+    }
+
+    /// A user by id or by user principal name, in any case.
+    #[must_use]
+    pub fn user(&self, name: &str) -> Option<Arc<User>> {
+        let users = self.users.read().unwrap_or_else(PoisonError::into_inner);
+        if let Ok(id) = name.parse::<Uuid>() {
+            return users.get(&id).cloned();
+        }
+        let mut all = users.values();
+        all.find(|user| user.principal_name.eq_ignore_ascii_case(name))
+            .cloned()
+    }
+
+    /// All users, in the order of their ids.
+    #[must_use]
+    pub fn users(&self) -> Vec<Arc<User>> {
+        let users = self.users.read().unwrap_or_else(PoisonError::into_inner);
+        users.values().cloned().collect()
+    }
+
+    /// Gives a user a mailbox, or replaces it.
+    pub fn set_mailbox(&self, user: Uuid, mailbox: Mailbox) {
+        let mut mailboxes = self
+            .mailboxes
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        mailboxes.insert(user, Arc::new(Mutex::new(mailbox)));
+    }
+
+    /// Takes a user's mailbox away, as when the licence is removed.
+    pub fn remove_mailbox(&self, user: Uuid) {
+        let mut mailboxes = self
+            .mailboxes
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        mailboxes.remove(&user);
+    }
+
+    /// A user's mailbox.
+    #[must_use]
+    pub fn mailbox(&self, user: Uuid) -> Option<SharedMailbox> {
+        let mailboxes = self
+            .mailboxes
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
+        mailboxes.get(&user).cloned()
+    }
+
+    /// The tenant's random numbers.
+    pub fn random(&self) -> MutexGuard<'_, StdRng> {
+        self.random.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A new random id.
+    #[must_use]
+    pub fn new_id(&self) -> Uuid {
+        let mut bytes = [0; 16];
+        self.random().fill_bytes(&mut bytes);
+        uuid::Builder::from_random_bytes(bytes).into_uuid()
+    }
+}
