@@ -1,0 +1,58 @@
+//! `cargo xtask`: what continuous integration and people run.
+//!
+//! The logic is here, in Rust, and not in scripts, so that a check behaves the same on every machine. It depends on no crate of the product.
+
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command-line tool speaks to the person at the terminal"
+)]
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+mod surroundings;
+mod test;
+mod tidy;
+mod tools;
+
+/// Tests and checks of this workspace.
+#[derive(Debug, Parser)]
+#[command(bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Everything that continuous integration runs: tools, formatting, tidy, clippy, tests.
+    ///
+    /// All steps run, also after one has failed, and a summary ends the output; the exit status is 0 only if every step passed. Under CI=true
+    /// a missing tool or missing reference data is a failure; otherwise the tests that need it say that they were passed over.
+    Test,
+    /// Only the checks of the tree that no compiler makes: crate edges, file heads, format hashes, decision records, forbidden words.
+    Tidy {
+        /// Record the present hashes of the codecs in docs/format, after the pages have been brought up to date by hand.
+        #[arg(long)]
+        bless: bool,
+    },
+    /// Only find or install the programs that the tests run: restic as Debian stable has it, and the newest.
+    Tools,
+}
+
+fn main() -> ExitCode {
+    let outcome = match Arguments::parse().command {
+        Command::Test => test::run(),
+        Command::Tidy { bless } => tidy::run(bless),
+        Command::Tools => tools::run(),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

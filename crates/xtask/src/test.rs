@@ -1,0 +1,74 @@
+//! `cargo xtask test`: the steps of continuous integration, in order, and a summary.
+
+use std::{process::Command, time::Duration};
+
+use anyhow::bail;
+
+use crate::{surroundings, tidy, tools};
+
+/// A name for the summary, and what to do.
+type Step = (&'static str, fn() -> anyhow::Result<()>);
+
+const STEPS: [Step; 5] = [
+    ("tools", tools::run),
+    ("format", || cargo(&["fmt", "--all", "--check"])),
+    ("tidy", || tidy::run(false)),
+    ("clippy", || {
+        cargo(&[
+            "clippy",
+            "--workspace",
+            "--all-targets",
+            "--",
+            "-D",
+            "warnings",
+        ])
+    }),
+    ("tests", || cargo(&["test", "--workspace"])),
+];
+
+/// Runs every step, also after one has failed, so that one run shows everything that is wrong.
+pub(crate) fn run() -> anyhow::Result<()> {
+    let mut summary = Vec::new();
+    for (name, step) in STEPS {
+        println!("\n=== {name}");
+        let start = surroundings::now();
+        let outcome = step();
+        let took = start.elapsed();
+        if let Err(error) = &outcome {
+            eprintln!("error: {error:#}");
+        }
+        println!("=== {}", line(name, outcome.is_ok(), took));
+        summary.push((name, outcome.is_ok(), took));
+    }
+    println!("\nSummary");
+    for (name, passed, took) in &summary {
+        println!("  {}", line(name, *passed, *took));
+    }
+    let failed: Vec<_> = summary
+        .iter()
+        .filter(|(_, passed, _)| !passed)
+        .map(|(name, ..)| *name)
+        .collect();
+    if !failed.is_empty() {
+        bail!("failed: {}", failed.join(", "));
+    }
+    Ok(())
+}
+
+fn line(name: &str, passed: bool, took: Duration) -> String {
+    let verdict = if passed { "passed" } else { "FAILED" };
+    format!("{name:<8} {verdict} in {:.1} s", took.as_secs_f64())
+}
+
+fn cargo(arguments: &[&str]) -> anyhow::Result<()> {
+    let mut command = Command::new("cargo");
+    let (subcommand, rest) = arguments
+        .split_first()
+        .expect("every step names a subcommand");
+    command.arg(subcommand);
+    // In continuous integration the committed lock file is what is tested; a person who adds a dependency wants it updated.
+    if surroundings::is_ci() && *subcommand != "fmt" {
+        command.arg("--locked");
+    }
+    surroundings::run(command.args(rest))
+}
