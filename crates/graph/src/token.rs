@@ -1,0 +1,247 @@
+//! Access tokens: asked for once by all who need one, kept until shortly before they expire, replaced when Graph refuses them.
+//!
+//! Times of expiry are spans on the monotonic clock, so a wall clock that jumps does no harm. Tokens live in memory only, are wiped when
+//! dropped and never logged.
+
+mod refusal;
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use http::{
+    HeaderMap, HeaderValue, Method,
+    header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE},
+};
+use serde::Deserialize;
+use tokio::sync::Mutex;
+use url::{Url, form_urlencoded};
+use zeroize::Zeroizing;
+
+use crate::{
+    client::Wire,
+    cloud::Cloud,
+    credential::{Credential, Proof, assertion},
+    error::{Error, Kind, Result},
+    request::{Repeat, Request},
+    retry::{Budget, Verdict, judge_defect, judge_failure},
+    transport::{Answer, Outgoing},
+};
+
+/// A token is replaced this long before it expires, so that none expires on its way.
+const REFRESH_AHEAD: Duration = Duration::from_secs(300);
+/// While Entra ID cannot be reached and the old token still serves, it is asked again this often.
+const REFRESH_AGAIN: Duration = Duration::from_secs(30);
+/// A token response has a few kilobytes.
+const ANSWER_MAX_BYTES: usize = 256 * 1024;
+
+/// Issues tokens for one application in one tenant.
+pub(crate) struct Tokens {
+    endpoint: Url,
+    scope: String,
+    application: String,
+    credential: Credential,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    token: Option<Token>,
+    /// What Graph demands of the next token (continuous access evaluation).
+    claims: Option<String>,
+    issued: u64,
+}
+
+/// A token, and the how-manieth it is.
+#[derive(Clone)]
+pub(crate) struct Token {
+    secret: Arc<Zeroizing<String>>,
+    number: u64,
+    refresh_at: Duration,
+    expires_at: Duration,
+}
+
+impl Token {
+    /// The value of `Authorization`, marked so that nobody prints it.
+    pub(crate) fn header(&self) -> (http::HeaderName, HeaderValue) {
+        let text = Zeroizing::new(format!("Bearer {}", self.secret.as_str()));
+        let mut value =
+            HeaderValue::from_str(&text).expect("a token is checked for this when it is issued");
+        value.set_sensitive(true);
+        (AUTHORIZATION, value)
+    }
+}
+
+impl fmt::Debug for Tokens {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tokens")
+            .field("credential", &self.credential)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Tokens {
+    pub(crate) fn new(
+        cloud: &Cloud,
+        tenant: &str,
+        application: &str,
+        credential: Credential,
+    ) -> Result<Self> {
+        Ok(Self {
+            endpoint: cloud.token_endpoint(tenant)?,
+            scope: cloud.scope(),
+            application: application.to_owned(),
+            credential,
+            state: Mutex::default(),
+        })
+    }
+
+    /// A token that is good for some minutes. Whoever comes while one is being fetched waits for it.
+    pub(crate) async fn get(&self, wire: &Wire) -> Result<Token> {
+        let mut state = self.state.lock().await;
+        let now = wire.clock.elapsed();
+        if let Some(token) = state.token.as_ref().filter(|token| now < token.refresh_at) {
+            return Ok(token.clone());
+        }
+        match self.fetch(wire, state.claims.as_deref()).await {
+            Ok(mut token) => {
+                state.issued += 1;
+                token.number = state.issued;
+                state.claims = None;
+                state.token = Some(token.clone());
+                Ok(token)
+            }
+            Err(error) => match &mut state.token {
+                Some(old) if error.kind() == Kind::Unavailable && now < old.expires_at => {
+                    old.refresh_at = wire.clock.elapsed() + REFRESH_AGAIN;
+                    Ok(old.clone())
+                }
+                _ => Err(error),
+            },
+        }
+    }
+
+    /// Graph refused this token: the next one is fetched, with the claims that Graph demands, unless somebody has fetched it already.
+    pub(crate) async fn refuse(&self, refused: &Token, headers: &HeaderMap) {
+        let mut state = self.state.lock().await;
+        if state
+            .token
+            .as_ref()
+            .is_some_and(|token| token.number == refused.number)
+        {
+            state.token = None;
+            state.claims = refusal::claims(headers);
+        }
+    }
+
+    async fn fetch(&self, wire: &Wire, claims: Option<&str>) -> Result<Token> {
+        // Stands for the token request where retries are judged: asking twice is safe.
+        let policy = Request::post("/token").repeat(Repeat::Safe);
+        let mut budget = Budget::default();
+        loop {
+            wire.meter.readings().sign_ins += 1;
+            let asked_at = wire.clock.elapsed();
+            let outgoing = Outgoing {
+                method: &Method::POST,
+                url: self.endpoint.clone(),
+                headers: headers(wire),
+                body: Some(self.form(wire, claims)?),
+                answer_max_bytes: ANSWER_MAX_BYTES,
+            };
+            let (verdict, told) = match wire.transport.exchange(outgoing).await {
+                Ok(answer) if answer.status.is_success() => match read(&answer, asked_at) {
+                    Ok(token) => return Ok(token),
+                    Err(error) => (judge_defect(&policy, answer.status, error), None),
+                },
+                Ok(answer) => refusal::judge(&policy, &answer, wire.clock.now()),
+                Err(failure) => (judge_failure(&policy, failure), None),
+            };
+            let Verdict { again, error } = verdict;
+            let Some(wait) = again.and_then(|reason| budget.spend(reason, wire.random.fraction()))
+            else {
+                return Err(error);
+            };
+            tracing::debug!(%error, "asking Entra ID again");
+            wire.clock.sleep(wait.max(told.unwrap_or_default())).await;
+        }
+    }
+
+    fn form(&self, wire: &Wire, claims: Option<&str>) -> Result<Bytes> {
+        let mut form = form_urlencoded::Serializer::new(String::new());
+        form.append_pair("grant_type", "client_credentials")
+            .append_pair("client_id", &self.application)
+            .append_pair("scope", &self.scope);
+        match &self.credential.0 {
+            Proof::Secret(secret) => {
+                form.append_pair("client_secret", secret);
+            }
+            Proof::Certificate { thumbprint, key } => {
+                let assertion = assertion(
+                    thumbprint,
+                    key,
+                    &self.application,
+                    self.endpoint.as_str(),
+                    &wire.random.uuid().to_string(),
+                    wire.clock.now().as_second(),
+                )?;
+                form.append_pair(
+                    "client_assertion_type",
+                    "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
+                )
+                .append_pair("client_assertion", &assertion);
+            }
+        }
+        if let Some(claims) = claims {
+            form.append_pair("claims", claims);
+        }
+        Ok(Bytes::from(form.finish()))
+    }
+}
+
+fn headers(wire: &Wire) -> HeaderMap {
+    let json = HeaderValue::from_static("application/json");
+    let form = HeaderValue::from_static("application/x-www-form-urlencoded");
+    let mut headers = HeaderMap::new();
+    headers.insert(ACCEPT, json);
+    headers.insert(CONTENT_TYPE, form);
+    headers.extend([wire.request_id()]);
+    headers
+}
+
+#[derive(Deserialize)]
+struct Issued {
+    token_type: String,
+    access_token: String,
+    expires_in: Seconds,
+}
+
+/// A number, or as the older endpoint has it a number in a string.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Seconds {
+    Number(u32),
+    Text(String),
+}
+
+fn read(answer: &Answer, asked_at: Duration) -> Result<Token> {
+    let issued: Issued = serde_json::from_slice(&answer.body)
+        .map_err(|_| Error::bad_answer("the token response is not the JSON expected"))?;
+    let seconds = match issued.expires_in {
+        Seconds::Number(seconds) => Some(seconds),
+        Seconds::Text(text) => text.parse().ok(),
+    };
+    let lifetime = Duration::from_secs(u64::from(seconds.unwrap_or(0)));
+    let secret = Zeroizing::new(issued.access_token);
+    let usable = issued.token_type.eq_ignore_ascii_case("Bearer")
+        && !secret.is_empty()
+        && secret.bytes().all(|byte| byte.is_ascii_graphic())
+        && !lifetime.is_zero();
+    if !usable {
+        return Err(Error::bad_answer("the token response has no usable token"));
+    }
+    Ok(Token {
+        secret: Arc::new(secret),
+        number: 0,
+        refresh_at: asked_at + lifetime - REFRESH_AHEAD.min(lifetime / 2),
+        expires_at: asked_at + lifetime,
+    })
+}

@@ -1,0 +1,192 @@
+//! One attempt over HTTP: it ends with a whole answer or with a [`Failure`] that says whether the request may have arrived.
+//!
+//! No redirect is followed, no answer is read beyond its bound, none is accepted short, and whoever sends nothing, or next to nothing, is
+//! given up. The limits on silence are real time even where the clock is simulated, because sockets live in real time.
+
+use std::{sync::Once, time::Duration};
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, Method, StatusCode, header::CONTENT_LENGTH};
+use model::SharedClock;
+use url::Url;
+
+use crate::{
+    cloud::Cloud,
+    error::{Error, Kind},
+};
+
+/// Connecting takes a few round trips, or does not work.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
+/// Idle connections kept: as many as a few busy mailboxes use at a time (survival 26).
+const IDLE_CONNECTIONS_MAX: usize = 32;
+/// A body may be slow, but after this long it must have come at [`SLOWEST_BYTES_PER_S`] on average (abuse 41, slow drip).
+const SLOW_GRACE: Duration = Duration::from_secs(300);
+/// A line too slow for this could not back up a mailbox in a year.
+const SLOWEST_BYTES_PER_S: u64 = 256;
+/// Memory set aside at first for a body, whatever it says about its length.
+const RESERVE_MAX_BYTES: usize = 1024 * 1024;
+
+#[derive(Debug)]
+pub(crate) struct Transport {
+    http: reqwest::Client,
+    clock: SharedClock,
+}
+
+/// A request as it goes on the wire.
+pub(crate) struct Outgoing<'a> {
+    pub(crate) method: &'a Method,
+    pub(crate) url: Url,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Option<Bytes>,
+    pub(crate) answer_max_bytes: usize,
+}
+
+/// A whole answer of whatever status.
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+}
+
+/// No whole answer.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    /// Whether the service may have carried the request out.
+    pub(crate) may_have_arrived: bool,
+    /// Whether the next attempt may do better.
+    pub(crate) is_passing: bool,
+    pub(crate) error: Error,
+}
+
+impl Transport {
+    pub(crate) fn new(
+        cloud: &Cloud,
+        user_agent: &str,
+        idle_timeout: Duration,
+        clock: SharedClock,
+    ) -> Result<Self, Error> {
+        install_tls_provider();
+        let mut builder = reqwest::Client::builder()
+            .user_agent(user_agent)
+            .redirect(reqwest::redirect::Policy::none())
+            .referer(false)
+            .gzip(true)
+            .connect_timeout(CONNECT_TIMEOUT)
+            .read_timeout(idle_timeout)
+            .pool_max_idle_per_host(IDLE_CONNECTIONS_MAX)
+            .tcp_nodelay(true);
+        if cloud.is_loopback() {
+            builder = builder.no_proxy();
+        }
+        let http = builder
+            .build()
+            .map_err(|error| Error::invalid("the HTTP client cannot be set up").because(error))?;
+        Ok(Self { http, clock })
+    }
+
+    /// Sends and reads everything. The clock counts as busy meanwhile.
+    pub(crate) async fn exchange(&self, outgoing: Outgoing<'_>) -> Result<Answer, Failure> {
+        let _busy = self.clock.busy();
+        let mut request = self
+            .http
+            .request(outgoing.method.clone(), outgoing.url)
+            .headers(outgoing.headers);
+        if let Some(body) = outgoing.body {
+            request = request.body(body);
+        }
+        let mut response = request.send().await.map_err(not_sent)?;
+        let body = self
+            .read_body(&mut response, outgoing.answer_max_bytes)
+            .await?;
+        Ok(Answer {
+            status: response.status(),
+            headers: std::mem::take(response.headers_mut()),
+            body,
+        })
+    }
+
+    async fn read_body(
+        &self,
+        response: &mut reqwest::Response,
+        max_bytes: usize,
+    ) -> Result<Bytes, Failure> {
+        let declared = response
+            .headers()
+            .get(CONTENT_LENGTH)
+            .and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+        if declared.is_some_and(|length| length > max_bytes) {
+            return Err(too_large());
+        }
+        let started = self.clock.elapsed();
+        let mut body = BytesMut::with_capacity(declared.unwrap_or(0).min(RESERVE_MAX_BYTES));
+        while let Some(chunk) = response.chunk().await.map_err(cut)? {
+            if body.len() + chunk.len() > max_bytes {
+                return Err(too_large());
+            }
+            body.extend_from_slice(&chunk);
+            let spent = self.clock.elapsed().saturating_sub(started);
+            if spent > SLOW_GRACE && (body.len() as u64) < SLOWEST_BYTES_PER_S * spent.as_secs() {
+                return Err(passing("the answer came too slowly"));
+            }
+        }
+        if declared.is_some_and(|length| length != body.len()) {
+            return Err(passing("the answer is shorter than it says"));
+        }
+        Ok(body.freeze())
+    }
+}
+
+/// The process has one provider of cryptography; whoever comes first sets it, and ring is the only one built in.
+fn install_tls_provider() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let already_set = rustls::crypto::ring::default_provider().install_default();
+        if already_set.is_err() {
+            tracing::debug!("a TLS provider was installed already");
+        }
+    });
+}
+
+fn not_sent(error: reqwest::Error) -> Failure {
+    let (arrived, passing, what) = if error.is_builder() {
+        (false, false, "the request cannot be made")
+    } else if error.is_connect() {
+        (false, true, "no connection")
+    } else if error.is_timeout() {
+        (true, true, "no answer in time")
+    } else {
+        (true, true, "the connection was lost")
+    };
+    let kind = if passing {
+        Kind::Unavailable
+    } else {
+        Kind::Invalid
+    };
+    Failure {
+        may_have_arrived: arrived,
+        is_passing: passing,
+        error: Error::new(kind, what).because(error.without_url()),
+    }
+}
+
+fn cut(error: reqwest::Error) -> Failure {
+    let mut failure = passing("the answer was cut off");
+    failure.error = failure.error.because(error.without_url());
+    failure
+}
+
+fn passing(what: &'static str) -> Failure {
+    Failure {
+        may_have_arrived: true,
+        is_passing: true,
+        error: Error::new(Kind::Unavailable, what),
+    }
+}
+
+fn too_large() -> Failure {
+    Failure {
+        may_have_arrived: true,
+        is_passing: false,
+        error: Error::bad_answer("the answer is larger than its bound"),
+    }
+}
