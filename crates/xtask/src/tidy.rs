@@ -6,6 +6,7 @@
 mod decisions;
 mod edges;
 mod formats;
+mod links;
 mod manifests;
 mod sources;
 mod text;
@@ -41,6 +42,7 @@ fn check(tree: &Tree) -> Vec<Finding> {
         words::check,
         formats::check,
         decisions::check,
+        links::check,
     ];
     checks.iter().flat_map(|check| check(tree)).collect()
 }
