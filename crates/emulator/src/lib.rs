@@ -25,7 +25,7 @@ pub use call::{Call, Effects, Preferences, Query};
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use error::{Error, ErrorKind};
 pub use graph_error::GraphError;
-pub use mail::Mailbox;
+pub use mail::{FolderKey, MailBehaviour, Mailbox, MessageKey};
 pub use reply::{Body, Reply};
 pub use route::{Access, Handler, Route, Service};
 pub use tenant::{App, Behaviour, Certificate, Purpose, Secret, SharedMailbox, Tenant, User};

@@ -32,6 +32,12 @@ pub struct Behaviour {
     pub lost_moves: f64,
     /// How long a delta token lives.
     pub delta_token_lifetime: std::time::Duration,
+    /// A client assertion is taken once only. Microsoft's own libraries send one several times, so that Entra ID seems to allow it.
+    pub refuse_repeated_assertions: bool,
+    /// Outlook's limit of concurrent requests counts all mailboxes of an application together, instead of each by itself.
+    pub concurrency_per_app: bool,
+    /// Switches of mail alone.
+    pub mail: crate::MailBehaviour,
 }
 
 impl Default for Behaviour {
@@ -41,6 +47,9 @@ impl Default for Behaviour {
             lost_moves: 0.0,
             // Microsoft promises no figure for Outlook; clients report some weeks.
             delta_token_lifetime: std::time::Duration::from_secs(30 * 24 * 3600),
+            refuse_repeated_assertions: false,
+            concurrency_per_app: false,
+            mail: crate::MailBehaviour::default(),
         }
     }
 }

@@ -1,0 +1,285 @@
+//! Reads a [`Letter`] from MIME, however broken: whatever bytes come in, a letter comes out.
+
+use bytes::Bytes;
+use data_encoding::BASE64;
+use jiff::Timestamp;
+use mail_parser::{
+    Address, DateTime, HeaderName, HeaderValue, Message, MessageParser, MessagePart, MimeHeaders,
+    PartType,
+};
+
+use super::letter::{Attachment, AttachmentKind, Importance, Letter, Person};
+
+/// Reads a whole message.
+pub(crate) fn letter(mime: &Bytes) -> Letter {
+    match MessageParser::default().parse(&mime[..]) {
+        Some(message) => from_message(&message, mime),
+        // The parser finds no header at all: an empty file, or not a mail. Exchange shows such bytes as the body.
+        None => Letter {
+            content: String::from_utf8_lossy(mime).into_owned(),
+            ..Letter::default()
+        },
+    }
+}
+
+/// The headers in a block of them, as PR_TRANSPORT_MESSAGE_HEADERS has it.
+pub(crate) fn header_block(block: &str) -> Vec<(String, String)> {
+    MessageParser::default()
+        .parse_headers(block.as_bytes())
+        .map(|message| headers(&message))
+        .unwrap_or_default()
+}
+
+/// When a message arrived, without reading its body.
+pub(crate) fn received(mime: &Bytes) -> Timestamp {
+    MessageParser::default()
+        .parse_headers(&mime[..])
+        .and_then(|message| received_of(&message))
+        .unwrap_or(Letter::UNDATED)
+}
+
+fn from_message(message: &Message<'_>, mime: &Bytes) -> Letter {
+    let (html, content) = body(message);
+    let from = first(message.from());
+    Letter {
+        subject: message.subject().map(str::to_owned),
+        html,
+        content,
+        sender: first(message.sender()).or_else(|| from.clone()),
+        from,
+        to: people(message.all_to()),
+        cc: people(message.all_cc()),
+        bcc: people(message.all_bcc()),
+        reply_to: people(message.reply_to().into_iter()),
+        message_id: message.message_id().map(|id| format!("<{id}>")),
+        in_reply_to: ids(message.in_reply_to()),
+        references: ids(message.references()),
+        headers: headers(message),
+        received: received_of(message),
+        sent: message.date().and_then(timestamp),
+        importance: importance(message),
+        delivery_receipt: has_header(message, "Return-Receipt-To"),
+        read_receipt: message.header("Disposition-Notification-To").is_some(),
+        thread_index: thread_index(message),
+        attachments: attachments(message, mime),
+    }
+}
+
+/// The HTML if there is any, else the text.
+fn body(message: &Message<'_>) -> (bool, String) {
+    let html = message.html_bodies().find_map(|part| match &part.body {
+        PartType::Html(html) => Some(html.clone().into_owned()),
+        _ => None,
+    });
+    if let Some(html) = html {
+        return (true, html);
+    }
+    let text = message.text_bodies().find_map(|part| match &part.body {
+        PartType::Text(text) => Some(text.clone().into_owned()),
+        _ => None,
+    });
+    (false, text.unwrap_or_default())
+}
+
+fn people<'a>(lists: impl Iterator<Item = &'a Address<'a>>) -> Vec<Person> {
+    lists
+        .flat_map(Address::iter)
+        .map(|addr| {
+            let address = addr.address().unwrap_or_default().to_owned();
+            let name = addr.name().unwrap_or(&address).to_owned();
+            Person { name, address }
+        })
+        .collect()
+}
+
+fn first(list: Option<&Address<'_>>) -> Option<Person> {
+    people(list.into_iter()).into_iter().next()
+}
+
+/// One or more message ids, with their brackets again.
+fn ids(value: &HeaderValue<'_>) -> Option<String> {
+    let ids: Vec<String> = match value {
+        HeaderValue::Text(id) => vec![format!("<{id}>")],
+        HeaderValue::TextList(ids) => ids.iter().map(|id| format!("<{id}>")).collect(),
+        _ => return None,
+    };
+    Some(ids.join(" "))
+}
+
+fn headers(message: &Message<'_>) -> Vec<(String, String)> {
+    let root = message.root_part();
+    root.headers
+        .iter()
+        .map(|header| {
+            let raw = message
+                .raw_message
+                .get(header.offset_start as usize..header.offset_end as usize)
+                .unwrap_or_default();
+            let value = String::from_utf8_lossy(raw);
+            let unfolded: Vec<&str> = value.lines().map(str::trim).collect();
+            (
+                header.name.as_str().to_owned(),
+                unfolded.join(" ").trim().to_owned(),
+            )
+        })
+        .collect()
+}
+
+/// The date of the topmost `Received`, which is the last server's; else `Date`.
+fn received_of(message: &Message<'_>) -> Option<Timestamp> {
+    let headers = &message.parts.first()?.headers;
+    let top = headers
+        .iter()
+        .find(|header| header.name == HeaderName::Received);
+    let top = top
+        .and_then(|header| header.value.as_received())
+        .and_then(|received| received.date());
+    top.as_ref()
+        .and_then(timestamp)
+        .or_else(|| message.date().and_then(timestamp))
+}
+
+/// Nothing if the date is impossible (the thirteenth month) or Graph could not write it.
+fn timestamp(date: &DateTime) -> Option<Timestamp> {
+    date.is_valid()
+        .then(|| Timestamp::from_second(date.to_timestamp()).ok())
+        .flatten()
+}
+
+fn importance(message: &Message<'_>) -> Importance {
+    let text = |name: &'static str| message.header_raw(name).unwrap_or_default().trim();
+    if let Some(importance) = Importance::from_word(text("Importance")) {
+        return importance;
+    }
+    match text("X-Priority").chars().next() {
+        Some('1' | '2') => Importance::High,
+        Some('4' | '5') => Importance::Low,
+        _ => Importance::Normal,
+    }
+}
+
+fn has_header(message: &Message<'_>, name: &str) -> bool {
+    let root = message.root_part();
+    root.headers
+        .iter()
+        .any(|header| header.name.as_str().eq_ignore_ascii_case(name))
+}
+
+fn thread_index(message: &Message<'_>) -> Option<Vec<u8>> {
+    let raw = message.header_raw("Thread-Index")?.trim();
+    BASE64.decode(raw.as_bytes()).ok().filter(|b| !b.is_empty())
+}
+
+fn attachments(message: &Message<'_>, mime: &Bytes) -> Vec<Attachment> {
+    (0_u64..)
+        .zip(message.attachments())
+        .map(|(number, part)| attachment(number, part, mime))
+        .collect()
+}
+
+fn attachment(number: u64, part: &MessagePart<'_>, mime: &Bytes) -> Attachment {
+    let disposition = part.content_disposition();
+    let content_id = part.content_id().map(str::to_owned);
+    let inline = match disposition {
+        Some(disposition) => disposition.is_inline(),
+        None => content_id.is_some(),
+    };
+    let (kind, fallback) = match &part.body {
+        PartType::Message(inner) => {
+            let name = inner.subject().unwrap_or_default().to_owned();
+            (AttachmentKind::Item(nested(inner, part, mime)), Some(name))
+        }
+        _ => (
+            AttachmentKind::File(Bytes::copy_from_slice(part.contents())),
+            None,
+        ),
+    };
+    Attachment {
+        number,
+        name: part.attachment_name().map(str::to_owned).or(fallback),
+        content_type: part.content_type().map(|content_type| {
+            let subtype = content_type.subtype().unwrap_or("octet-stream");
+            format!("{}/{subtype}", content_type.ctype())
+        }),
+        inline: inline && !matches!(kind, AttachmentKind::Item(_)),
+        content_id,
+        content_location: part.content_location().map(str::to_owned),
+        kind,
+    }
+}
+
+/// The bytes of an attached message. They are a slice of the outer one unless they were encoded.
+fn nested(inner: &Message<'_>, part: &MessagePart<'_>, mime: &Bytes) -> Bytes {
+    let raw = inner.raw_message.as_ref();
+    let start = (part.offset_body as usize).min(mime.len());
+    let end = (part.offset_end as usize).clamp(start, mime.len());
+    if raw.len() == mime.len() && raw.as_ptr() == mime.as_ptr() {
+        mime.slice(start..end)
+    } else {
+        Bytes::copy_from_slice(raw)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Letter {
+        letter(&Bytes::copy_from_slice(text.as_bytes()))
+    }
+
+    #[test]
+    fn received_is_the_top_received_else_the_date_else_a_fixed_day() {
+        let check = |text: &str, expected: &str| {
+            assert_eq!(read(text).received_at().to_string(), expected, "{text}");
+            let quick = received(&Bytes::copy_from_slice(text.as_bytes()));
+            assert_eq!(quick.to_string(), expected, "headers only: {text}");
+        };
+        check(
+            "Received: from a by b; Tue, 3 Mar 2020 10:00:00 +0100\r\nReceived: from c by a; Mon, 2 Mar 2020 10:00:00 +0100\r\nDate: Sun, 1 Mar 2020 10:00:00 +0000\r\n\r\nx",
+            "2020-03-03T09:00:00Z",
+        );
+        check(
+            "Date: Sun, 1 Mar 2020 10:00:00 +0000\r\n\r\nx",
+            "2020-03-01T10:00:00Z",
+        );
+        check(
+            "Received: nonsense\r\nDate: Sun, 1 Mar 2020 10:00:00 +0000\r\n\r\nx",
+            "2020-03-01T10:00:00Z",
+        );
+        check("Subject: none\r\n\r\nx", "2000-01-01T00:00:00Z");
+        check("", "2000-01-01T00:00:00Z");
+    }
+
+    #[test]
+    fn body_people_and_threads_are_found() {
+        let letter = read(concat!(
+            "From: =?utf-8?q?J=C3=BCrgen?= <j@example.com>\r\nTo: a@example.com, B <b@example.com>\r\n",
+            "Subject: Hi\r\nMessage-ID: <2@x>\r\nReferences: <0@x> <1@x>\r\nIn-Reply-To: <1@x>\r\nX-Priority: 1\r\n",
+            "MIME-Version: 1.0\r\nContent-Type: multipart/alternative; boundary=b\r\n\r\n",
+            "--b\r\nContent-Type: text/plain\r\n\r\ntext\r\n--b\r\nContent-Type: text/html\r\n\r\n<p>html</p>\r\n--b--\r\n",
+        ));
+        assert_eq!(letter.from.clone().expect("from").name, "Jürgen");
+        assert_eq!(letter.to[0].name, "a@example.com");
+        assert_eq!((letter.html, letter.content.trim()), (true, "<p>html</p>"));
+        assert_eq!(letter.references.as_deref(), Some("<0@x> <1@x>"));
+        assert_eq!(letter.importance, Importance::High);
+        assert_eq!(letter.thread(), read("Message-ID: <0@x>\r\n\r\n").thread());
+    }
+
+    #[test]
+    fn an_attached_message_keeps_its_bytes() {
+        let inner = "Subject: inner\r\n\r\nhello\r\n";
+        let letter = read(&format!(
+            "Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\nouter\r\n--b\r\nContent-Type: message/rfc822\r\n\r\n{inner}\r\n--b--\r\n"
+        ));
+        let [attachment] = &letter.attachments[..] else {
+            panic!("one attachment: {:?}", letter.attachments);
+        };
+        assert_eq!(attachment.name.as_deref(), Some("inner"));
+        assert_eq!(
+            attachment.kind,
+            AttachmentKind::Item(Bytes::copy_from_slice(inner.as_bytes()))
+        );
+    }
+}
