@@ -1,0 +1,281 @@
+//! The write side of a draft: blobs go into open packs, full packs into storage.
+//!
+//! Each blob is hashed, compressed and sealed off the async threads, a few at a time. Once begun, the storing of a blob runs to its end even
+//! if the caller loses interest, so that no blob is counted as stored and is not; [`Packer::idle`] waits for all of them. The lock is taken
+//! before the first object is written, and not at all if none is. What is stored here is in no index file until [`Packer::flush`]: the order
+//! is packs, index, and then the caller's snapshot.
+
+use std::sync::{
+    Arc, Mutex, MutexGuard,
+    atomic::{AtomicBool, Ordering},
+};
+
+use bytes::Bytes;
+use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore};
+
+use super::{
+    open_packs::{OpenPacks, Purpose},
+    own_blobs::OwnBlobs,
+};
+use crate::{
+    blob::{self, BlobKind},
+    error::{Error, Problem, Result},
+    id::{BlobId, SnapshotId},
+    lock::{Lock, Mode},
+    pack::{Pack, PackBuilder},
+    repository::Inner,
+    sealed_file,
+    storage::ObjectKind,
+};
+
+/// An index file is written when this many blobs are to be listed, as restic does. It bounds memory, too.
+const INDEX_FILE_BLOBS: usize = 50_000;
+/// More operations than processors, so that these work while packs are being written.
+const EXTRA_OPERATIONS: usize = 2;
+
+pub(crate) struct Packer {
+    inner: Arc<Inner>,
+    parent: Option<SnapshotId>,
+    /// The index's generation when the first decision was based on it.
+    generation: u64,
+    open: Mutex<OpenPacks>,
+    own: Mutex<OwnBlobs>,
+    lock: OnceCell<Lock>,
+    operations: Arc<Semaphore>,
+    operation_count: u32,
+    failed: AtomicBool,
+}
+
+impl Packer {
+    pub(crate) fn new(inner: Arc<Inner>, parent: Option<SnapshotId>) -> Self {
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        let operations = processors + EXTRA_OPERATIONS;
+        Self {
+            parent,
+            generation: inner.index.generation(),
+            inner,
+            open: Mutex::default(),
+            own: Mutex::default(),
+            lock: OnceCell::new(),
+            operations: Arc::new(Semaphore::new(operations)),
+            operation_count: u32::try_from(operations).unwrap_or(u32::MAX),
+            failed: AtomicBool::new(false),
+        }
+    }
+
+    /// Stores a blob, unless it is known to be stored already.
+    pub(crate) async fn store(self: &Arc<Self>, purpose: Purpose, plain: Bytes) -> Result<BlobId> {
+        let permit = self.permit().await?;
+        let packer = Arc::clone(self);
+        let operation = tokio::spawn(async move {
+            let _busy = packer.inner.options.clock.busy();
+            let outcome = packer.store_now(purpose, plain).await;
+            drop(permit);
+            outcome
+        });
+        let outcome = operation
+            .await
+            .unwrap_or(Err(Error::Internal("storing a blob was interrupted")));
+        if outcome.is_err() {
+            self.failed.store(true, Ordering::Release);
+        }
+        outcome
+    }
+
+    /// The content of a blob, of this draft or of the repository.
+    pub(crate) async fn read(&self, kind: BlobKind, id: BlobId) -> Result<Vec<u8>> {
+        let own = self.own().get(kind, id);
+        match own {
+            None => self.inner.blob(kind, id).await,
+            Some(Some(location)) => self.inner.blob_at(location).await,
+            Some(None) => {
+                if let Some(plain) = self.read_open(kind, id)? {
+                    return Ok(plain);
+                }
+                // Its pack is on the way to storage.
+                self.idle().await?;
+                let place = self.own().get(kind, id).flatten();
+                match (place, self.read_open(kind, id)?) {
+                    (Some(location), _) => self.inner.blob_at(location).await,
+                    (None, Some(plain)) => Ok(plain),
+                    (None, None) => Err(Error::damaged(kind.subject(id), Problem::Missing)),
+                }
+            }
+        }
+    }
+
+    /// Waits until every blob handed in is in a pack. Errors when one of them failed.
+    pub(crate) async fn idle(&self) -> Result<()> {
+        let all = self.operations.acquire_many(self.operation_count).await;
+        drop(all.map_err(|_| Error::Internal("the packer is closed"))?);
+        if self.failed.load(Ordering::Acquire) {
+            return Err(Error::Internal("storing a blob failed before"));
+        }
+        Ok(())
+    }
+
+    /// Stores what is still open: packs, then index files. The lock is held from here on, also if there was nothing to store.
+    pub(crate) async fn flush(self: &Arc<Self>) -> Result<()> {
+        self.idle().await?;
+        let open = std::mem::take(&mut *self.open());
+        for (purpose, pack) in open.merged() {
+            let packer = Arc::clone(self);
+            let finished = blocking(move || packer.finish(pack)).await??;
+            self.write(purpose, finished).await?;
+        }
+        self.locked().await?;
+        self.write_index(0).await
+    }
+
+    /// Makes sure that the lock still holds, immediately before the snapshot is written.
+    pub(crate) async fn confirm_lock(&self) -> Result<()> {
+        self.locked().await?.confirm().await
+    }
+
+    /// Takes what was stored into the repository's index: to be called when the snapshot is written.
+    pub(crate) fn publish(&self) -> Result<()> {
+        for (id, file) in self.own().take_files() {
+            self.inner
+                .index
+                .add(id, &file)
+                .map_err(|_| Error::Internal("an index file that we wrote is malformed"))?;
+        }
+        Ok(())
+    }
+
+    /// Removes the lock, if it was taken. Nothing can be stored afterwards.
+    pub(crate) async fn unlock(&self) -> Result<()> {
+        match self.lock.get() {
+            Some(lock) => lock.release().await,
+            None => Ok(()),
+        }
+    }
+
+    async fn permit(&self) -> Result<OwnedSemaphorePermit> {
+        let operations = Arc::clone(&self.operations);
+        operations
+            .acquire_owned()
+            .await
+            .map_err(|_| Error::Internal("the packer is closed"))
+    }
+
+    async fn store_now(self: &Arc<Self>, purpose: Purpose, plain: Bytes) -> Result<BlobId> {
+        let packer = Arc::clone(self);
+        let (id, full) = blocking(move || {
+            let id = BlobId::of(&plain);
+            let full = packer.add(purpose, id, &plain)?;
+            Ok::<_, Error>((id, full))
+        })
+        .await??;
+        if let Some(pack) = full {
+            self.write(purpose, pack).await?;
+        }
+        Ok(id)
+    }
+
+    /// Puts a blob into an open pack; gives the pack if that made it full.
+    fn add(&self, purpose: Purpose, id: BlobId, plain: &[u8]) -> Result<Option<Pack>> {
+        let kind = purpose.kind();
+        if self.inner.index.knows(kind, id) {
+            return Ok(None);
+        }
+        if !self.own().begin(kind, id) {
+            return Ok(None);
+        }
+        let sealed = blob::seal(&self.inner.key, &self.inner.compressors, kind, id, plain);
+        let full = self.open().add(purpose, &sealed);
+        full.map(|pack| self.finish(pack)).transpose()
+    }
+
+    fn finish(&self, pack: PackBuilder) -> Result<Pack> {
+        pack.finish(&self.inner.key)
+            .map_err(|_| Error::Internal("a pack could not be read back before it was stored"))
+    }
+
+    async fn write(&self, purpose: Purpose, pack: Pack) -> Result<()> {
+        self.locked().await?;
+        let Pack { id, bytes, entries } = pack;
+        self.inner
+            .storage
+            .put_as(ObjectKind::Pack, id, bytes)
+            .await?;
+        let listed = {
+            let mut own = self.own();
+            own.add_pack(purpose, id, &entries);
+            own.unlisted_blobs()
+        };
+        if listed >= INDEX_FILE_BLOBS {
+            self.write_index(INDEX_FILE_BLOBS / 2).await?;
+        }
+        Ok(())
+    }
+
+    /// Writes index files for the lists that have more than `more_than` blobs.
+    async fn write_index(&self, more_than: usize) -> Result<()> {
+        for purpose in [Purpose::Content, Purpose::State] {
+            let Some(file) = self.own().take_unlisted(purpose, more_than) else {
+                continue;
+            };
+            let sealed = sealed_file::encode(&self.inner.key, &self.inner.compressors, &file);
+            let id = self
+                .inner
+                .storage
+                .put(ObjectKind::Index, sealed.into())
+                .await?;
+            self.own().add_file(id, file);
+        }
+        Ok(())
+    }
+
+    /// The lock, taken now if it has not been. What was decided without it is checked: that nobody has pruned since.
+    async fn locked(&self) -> Result<&Lock> {
+        let lock = self.lock.get_or_try_init(|| self.take_lock()).await?;
+        lock.confirm().await?;
+        Ok(lock)
+    }
+
+    async fn take_lock(&self) -> Result<Lock> {
+        let lock = self.inner.locksmith().acquire(Mode::Shared).await?;
+        let generation = self.inner.index.refresh(&self.inner.storage).await?;
+        let parent_present = match self.parent {
+            Some(id) => {
+                let storage = &self.inner.storage;
+                storage.has(ObjectKind::Snapshot, id.into()).await?
+            }
+            None => true,
+        };
+        if generation != self.generation || !parent_present {
+            lock.release().await?;
+            return Err(Error::Pruned);
+        }
+        Ok(lock)
+    }
+
+    fn read_open(&self, kind: BlobKind, id: BlobId) -> Result<Option<Vec<u8>>> {
+        let open = self.open();
+        let found = open
+            .all(kind)
+            .find_map(|pack| pack.read(&self.inner.key, id));
+        found
+            .transpose()
+            .map_err(|problem| Error::damaged(kind.subject(id), problem))
+    }
+
+    fn open(&self) -> MutexGuard<'_, OpenPacks> {
+        self.open
+            .lock()
+            .expect("nobody panics while holding the open packs")
+    }
+
+    fn own(&self) -> MutexGuard<'_, OwnBlobs> {
+        self.own
+            .lock()
+            .expect("nobody panics while holding the list of own blobs")
+    }
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|_| Error::Internal("work on a blob was interrupted"))
+}

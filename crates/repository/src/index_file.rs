@@ -1,0 +1,87 @@
+//! Index files: JSON that says which blobs are in which packs.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    blob::{BlobKind, MAX_BLOB_BYTES},
+    error::Problem,
+    id::{BlobId, ObjectId},
+    pack::Entry,
+};
+
+/// One index file.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct IndexFile {
+    pub(crate) packs: Vec<IndexedPack>,
+}
+
+/// A pack as an index file lists it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct IndexedPack {
+    pub(crate) id: ObjectId,
+    blobs: Vec<IndexedBlob>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct IndexedBlob {
+    id: BlobId,
+    #[serde(rename = "type")]
+    kind: KindName,
+    offset: u32,
+    length: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    uncompressed_length: Option<u32>,
+}
+
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum KindName {
+    Data,
+    Tree,
+}
+
+impl IndexFile {
+    pub(crate) fn blob_count(&self) -> usize {
+        self.packs.iter().map(|pack| pack.blobs.len()).sum()
+    }
+}
+
+impl IndexedPack {
+    pub(crate) fn new(id: ObjectId, entries: &[Entry]) -> Self {
+        let blobs = entries
+            .iter()
+            .map(|entry| IndexedBlob {
+                id: entry.id,
+                kind: match entry.kind {
+                    BlobKind::Content => KindName::Data,
+                    BlobKind::Tree => KindName::Tree,
+                },
+                offset: entry.offset,
+                length: entry.length,
+                uncompressed_length: entry.expanded,
+            })
+            .collect();
+        Self { id, blobs }
+    }
+
+    /// The blobs. Errors when one is larger than any that we would read.
+    pub(crate) fn entries(&self) -> impl Iterator<Item = Result<Entry, Problem>> {
+        self.blobs.iter().map(|blob| {
+            let largest = blob.length.max(blob.uncompressed_length.unwrap_or(0));
+            if largest as usize > MAX_BLOB_BYTES || blob.offset.checked_add(blob.length).is_none() {
+                return Err(Problem::Malformed);
+            }
+            Ok(Entry {
+                id: blob.id,
+                kind: match blob.kind {
+                    KindName::Data => BlobKind::Content,
+                    KindName::Tree => BlobKind::Tree,
+                },
+                offset: blob.offset,
+                length: blob.length,
+                // Go leaves a zero out.
+                expanded: blob.uncompressed_length.filter(|length| *length > 0),
+            })
+        })
+    }
+}
