@@ -1,0 +1,257 @@
+//! What is in the target already: the message itself, or a copy that a restore made.
+//!
+//! Three questions, each asked only where its answer can be yes. In place and in the same account: is the message still in its folder, unchanged?
+//! In place: did an earlier restore put a copy there? Into a folder that was there before this run: did this very restore?
+
+use graph::{Kind, Request, Response, segment};
+use model::ItemId;
+use serde::Deserialize;
+use serde_json::{Value, value::RawValue};
+
+use super::{Destination, Failure, Mailbox, Place, Restore, marks};
+use crate::{
+    Error, Result,
+    mail::{
+        MessageRef,
+        compose::{MARK_RESTORE, MARK_SOURCE},
+        json::Fields,
+    },
+};
+
+const WHAT: &str = "what the mailbox holds already";
+/// What makes a message the same although its change key differs: all that people cannot change by reading, flagging or filing it.
+const CONTENT: &str = "subject,body,from,sender,toRecipients,ccRecipients,bccRecipients,replyTo,internetMessageId,sentDateTime,hasAttachments,isDraft";
+
+/// What is known of a message before it is restored.
+#[derive(Clone, Debug)]
+pub(super) enum Known {
+    /// Nothing of it is there.
+    Missing,
+    /// It is still in its folder, unchanged.
+    Identical,
+    /// A restore made a copy, which has this id; its attachments may be incomplete.
+    Copy(ItemId),
+    /// It could not be learnt.
+    Doubtful(Failure),
+}
+
+/// A message of the archive, as far as it is needed for asking.
+struct Asked {
+    index: usize,
+    id: ItemId,
+    json: Box<RawValue>,
+}
+
+impl Restore<'_> {
+    /// What is there of each of these messages, in their order.
+    pub(super) async fn known(&self, place: &Place, messages: &[MessageRef]) -> Result<Vec<Known>> {
+        let mut known = vec![Known::Missing; messages.len()];
+        if place.is_new {
+            return Ok(known);
+        }
+        let mut asked = Vec::new();
+        for (index, at) in messages.iter().enumerate() {
+            match self.headline(at).await {
+                Ok((id, json)) => asked.push(Asked { index, id, json }),
+                Err(_) => known[index] = Known::Doubtful(Failure::unreadable()),
+            }
+        }
+        if self.is_in_place() && self.same_account {
+            self.find_themselves(place, &asked, &mut known).await?;
+        }
+        asked.retain(|message| matches!(known[message.index], Known::Missing));
+        self.find_copies(place, &asked, &mut known).await?;
+        Ok(known)
+    }
+
+    async fn headline(&self, at: &MessageRef) -> Result<(ItemId, Box<RawValue>)> {
+        let json = self.archive.json(at).await?;
+        let id = Fields::of(&json)?.id("id")?;
+        Ok((id, json))
+    }
+
+    fn is_in_place(&self) -> bool {
+        matches!(self.options.destination, Destination::InPlace)
+    }
+
+    /// Finds those that are still in their folder, unchanged. Another version of a message is no reason not to restore this one, beside it.
+    async fn find_themselves(
+        &self,
+        place: &Place,
+        asked: &[Asked],
+        known: &mut [Known],
+    ) -> Result<()> {
+        let mut changed = Vec::new();
+        let answers = self
+            .mailbox
+            .messages(asked.iter(), "id,parentFolderId,changeKey")
+            .await?;
+        for (message, answer) in asked.iter().zip(answers) {
+            match answer {
+                Ok(Some(now))
+                    if text(&now, "parentFolderId").as_deref() != Some(place.id.as_str()) => {}
+                Ok(Some(now)) if text(&now, "changeKey") == text(&message.json, "changeKey") => {
+                    known[message.index] = Known::Identical
+                }
+                Ok(Some(_)) => changed.push(message),
+                Ok(None) => {}
+                Err(failure) => known[message.index] = Known::Doubtful(failure),
+            }
+        }
+        let answers = self
+            .mailbox
+            .messages(changed.iter().copied(), CONTENT)
+            .await?;
+        for (message, answer) in changed.into_iter().zip(answers) {
+            match answer {
+                Ok(Some(now)) if same_content(&now, &message.json) => {
+                    known[message.index] = Known::Identical
+                }
+                Ok(_) => {}
+                Err(failure) => known[message.index] = Known::Doubtful(failure),
+            }
+        }
+        Ok(())
+    }
+
+    /// Finds copies by their marks: into a new folder those of this very restore wherever they are by now, in place those of any restore that
+    /// are in the folder.
+    async fn find_copies(&self, place: &Place, asked: &[Asked], known: &mut [Known]) -> Result<()> {
+        let requests = asked.iter().map(|message| {
+            let fields = Fields::of(&message.json).unwrap_or_default();
+            let marks = marks(self.options, &message.id, &fields);
+            if self.is_in_place() {
+                self.mailbox
+                    .search(Some(&place.id), MARK_SOURCE, &marks.source)
+            } else {
+                self.mailbox.search(None, MARK_RESTORE, &marks.restore)
+            }
+        });
+        let answers = self.mailbox.batch(requests.collect()).await?;
+        for (message, answer) in asked.iter().zip(answers) {
+            match answer.and_then(|response| first(&response)) {
+                Ok(Some(id)) => known[message.index] = Known::Copy(id),
+                Ok(None) => {}
+                Err(error) => known[message.index] = Known::Doubtful(Failure::of(&error)),
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Mailbox<'_> {
+    /// The message that carries this mark, whichever restore is asking. Errors when it could not be learnt.
+    pub(super) async fn find(
+        &self,
+        folder: &ItemId,
+        mark: &str,
+        value: &str,
+    ) -> Result<Option<ItemId>, graph::Error> {
+        let request = self.search(Some(folder), mark, value);
+        first(&self.graph.send(&self.scope, request).await?)
+    }
+
+    /// Asks for messages by their ids; `None` for those that are not there.
+    async fn messages<'m>(
+        &self,
+        asked: impl Iterator<Item = &'m Asked>,
+        select: &str,
+    ) -> Result<Vec<Result<Option<Box<RawValue>>, Failure>>> {
+        let requests = asked.map(|message| {
+            let path = self.path(&format!("/messages/{}", segment(message.id.as_str())));
+            Request::get(path).query("$select", select)
+        });
+        let answers = self.batch(requests.collect()).await?.into_iter();
+        let read = |answer: Result<Response, graph::Error>| match answer
+            .and_then(|response| response.json())
+        {
+            Ok(message) => Ok(Some(message)),
+            Err(error) if error.kind() == Kind::NotFound => Ok(None),
+            Err(error) => Err(Failure::of(&error)),
+        };
+        Ok(answers.map(read).collect())
+    }
+
+    async fn batch(&self, requests: Vec<Request>) -> Result<Vec<Result<Response, graph::Error>>> {
+        self.graph
+            .batch(&self.scope, requests)
+            .await
+            .map_err(Error::graph(WHAT))
+    }
+
+    /// Asks for a message that carries a mark, in one folder or in all.
+    fn search(&self, folder: Option<&ItemId>, mark: &str, value: &str) -> Request {
+        let within = folder.map(|folder| format!("/mailFolders/{}", segment(folder.as_str())));
+        let path = self.path(&format!("{}/messages", within.unwrap_or_default()));
+        Request::get(path)
+            .query(
+                "$filter",
+                &format!("singleValueExtendedProperties/Any(ep: ep/id eq '{mark}' and ep/value eq '{value}')"),
+            )
+            .query("$select", "id")
+            .query("$top", "1")
+    }
+}
+
+/// The first message of a listing.
+fn first(response: &Response) -> Result<Option<ItemId>, graph::Error> {
+    #[derive(Deserialize)]
+    struct Listing {
+        value: Vec<Row>,
+    }
+    #[derive(Deserialize)]
+    struct Row {
+        id: ItemId,
+    }
+    let listing: Listing = response.json()?;
+    Ok(listing.value.into_iter().next().map(|row| row.id))
+}
+
+fn text(json: &RawValue, name: &str) -> Option<String> {
+    Fields::of(json).ok()?.text(name)
+}
+
+/// Whether two states of a message have the same [`CONTENT`]; a field that is missing is the same as null.
+fn same_content(now: &RawValue, then: &RawValue) -> bool {
+    let (Ok(now), Ok(then)) = (Fields::of(now), Fields::of(then)) else {
+        return false;
+    };
+    CONTENT
+        .split(',')
+        .all(|name| match (now.raw(name), then.raw(name)) {
+            (Some(now), Some(then)) => {
+                now.get() == then.get() || value(now).is_some_and(|now| Some(now) == value(then))
+            }
+            (None, None) => true,
+            _ => false,
+        })
+}
+
+fn value(raw: &RawValue) -> Option<Value> {
+    serde_json::from_str(raw.get()).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reading_flagging_and_filing_leave_a_message_the_same() {
+        let raw =
+            |json: &str| RawValue::from_string(json.to_owned()).expect("a test's JSON is valid");
+        let then = raw(
+            r#"{"subject":"s","body":{"contentType":"text","content":"x"},"isRead":false,"from":null,"changeKey":"1"}"#,
+        );
+        assert!(same_content(
+            &raw(
+                r#"{"subject":"s","body":{"content":"x","contentType":"text"},"isRead":true,"changeKey":"2"}"#
+            ),
+            &then
+        ));
+        assert!(!same_content(
+            &raw(r#"{"subject":"t","body":{"contentType":"text","content":"x"}}"#),
+            &then
+        ));
+        assert!(!same_content(&raw(r#"{"subject":"s","body":null}"#), &then));
+    }
+}
