@@ -6,12 +6,13 @@
 mod access;
 mod attachment_routes;
 mod behaviour;
-mod compose;
+pub(crate) mod compose;
 mod delta_routes;
 mod extended;
 mod folder;
 mod folder_routes;
 mod id;
+mod inspect;
 mod letter;
 mod mailbox;
 mod message;
@@ -26,6 +27,11 @@ mod write_json;
 
 pub use behaviour::MailBehaviour;
 pub use folder::FolderKey;
+pub use inspect::{FolderView, MessageView};
 pub use mailbox::Mailbox;
 pub use message::MessageKey;
+
+pub(crate) use folder::{DRAFTS, INBOX, SENT, TOP, named as folder_named};
+pub(crate) use letter::{Attachment, AttachmentKind, Importance, Letter, Person};
+pub(crate) use message::{Content, Flag, FlagStatus, Marks, ZonedText};
 pub(crate) use table::routes;

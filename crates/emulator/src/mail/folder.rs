@@ -117,3 +117,8 @@ pub(crate) fn well_known(name: &str) -> Option<FolderKey> {
         })
         .map(|row| row.key)
 }
+
+/// A built-in folder by a name that is known to exist; the Inbox otherwise.
+pub(crate) fn named(name: &str) -> FolderKey {
+    well_known(name).unwrap_or(INBOX)
+}

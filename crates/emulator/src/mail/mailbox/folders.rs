@@ -210,7 +210,7 @@ impl Mailbox {
     }
 
     /// The folder itself and all above it.
-    fn ancestors(&self, key: FolderKey) -> impl Iterator<Item = FolderKey> {
+    pub(crate) fn ancestors(&self, key: FolderKey) -> impl Iterator<Item = FolderKey> {
         std::iter::successors(Some(key), |at| {
             let parent = self.folders.get(at)?.parent;
             (parent != *at).then_some(parent)
