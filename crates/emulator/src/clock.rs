@@ -23,9 +23,22 @@ pub trait Clock: Debug + Send + Sync {
 pub struct SystemClock;
 
 impl Clock for SystemClock {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is where the emulator asks the operating system"
+    )]
     fn now(&self) -> Timestamp {
         Timestamp::now()
     }
+}
+
+/// Waits in real time, for what has to do with connections and not with the world.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "an injected clock may stand still while a request is in flight"
+)]
+pub(crate) async fn wait(span: Duration) {
+    tokio::time::sleep(span).await;
 }
 
 /// A clock that moves only when it is told to.

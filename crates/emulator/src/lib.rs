@@ -8,6 +8,8 @@
 //! Reading order: [`Emulator`] starts it; [`Route`] is one row of the table of what is served; a handler takes a [`Call`] and gives a
 //! [`Reply`] or a [`GraphError`]; [`Tenant`] is the state.
 
+mod emulator;
+
 mod clock;
 mod error;
 mod graph_error;
@@ -18,15 +20,30 @@ mod reply;
 mod route;
 mod tenant;
 
+mod batch;
+mod coverage;
+mod entra;
+mod fault;
+mod gateway;
+mod server;
+mod stats;
+mod throttle;
+
+mod directory;
+
 mod mail;
 mod world;
 
 pub use call::{Call, Effects, Preferences, Query};
 pub use clock::{Clock, ManualClock, SystemClock};
+pub use coverage::{coverage, routes};
+pub use emulator::{Emulator, Running, Settings};
 pub use error::{Error, ErrorKind};
+pub use fault::{FaultBody, FaultRule};
 pub use graph_error::GraphError;
-pub use mail::{FolderKey, MailBehaviour, Mailbox, MessageKey};
+pub use mail::{FolderKey, FolderView, MailBehaviour, Mailbox, MessageKey, MessageView};
 pub use reply::{Body, Reply};
 pub use route::{Access, Handler, Route, Service};
+pub use stats::{Exchange, Observer, Stats};
 pub use tenant::{App, Behaviour, Certificate, Purpose, Secret, SharedMailbox, Tenant, User};
-pub use world::World;
+pub use world::{Churn, Event, Happening, World};

@@ -85,6 +85,11 @@ impl Filter {
         }
     }
 
+    /// Whether the directory takes it only as an advanced query: with negation, or looking at the end or inside of a text.
+    pub(crate) fn is_advanced(&self) -> bool {
+        self.0.is_advanced()
+    }
+
     /// Whether a row passes.
     pub(crate) fn matches(&self, row: &Value) -> bool {
         self.0.holds(&mut Scope {
@@ -368,6 +373,18 @@ impl<'a> Scope<'a> {
 }
 
 impl Expression {
+    fn is_advanced(&self) -> bool {
+        match self {
+            Self::And(left, right) | Self::Or(left, right) => {
+                left.is_advanced() || right.is_advanced()
+            }
+            Self::Not(_) | Self::Compare(_, Operator::NotEqual, _) => true,
+            Self::Text(test, _, _) => !matches!(test, TextTest::StartsWith),
+            Self::Lambda { body, .. } => body.as_ref().is_some_and(|body| body.is_advanced()),
+            Self::Compare(..) | Self::In(..) | Self::Truth(_) => false,
+        }
+    }
+
     fn holds<'a>(&'a self, scope: &mut Scope<'a>) -> bool {
         match self {
             Self::And(left, right) => left.holds(scope) && right.holds(scope),

@@ -1,0 +1,240 @@
+//! Microsoft's documented throttling limits, on the emulator's clock.
+//!
+//! Outlook, for each application and mailbox: 10,000 requests in any ten minutes, four at a time, 150 MB of uploads in any five minutes. Identity,
+//! for each application and tenant: a bucket of resource units in ten seconds. Refused requests count too. The pages that state these figures leave
+//! open how the windows slide; here they slide continuously, which is the stricter reading.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use http::{HeaderName, HeaderValue};
+use jiff::{SignedDuration, Timestamp};
+use uuid::Uuid;
+
+use crate::GraphError;
+
+/// Outlook: requests in a window, for each application and mailbox.
+const OUTLOOK_REQUESTS_MAX: usize = 10_000;
+/// Outlook: the window for requests.
+const OUTLOOK_WINDOW: SignedDuration = SignedDuration::from_mins(10);
+/// Outlook: requests at a time.
+const OUTLOOK_CONCURRENT_MAX: usize = 4;
+/// Outlook: bytes of POST, PUT and PATCH in a window.
+const OUTLOOK_UPLOAD_BYTES_MAX: u64 = 150_000_000;
+/// Outlook: the window for uploads.
+const OUTLOOK_UPLOAD_WINDOW: SignedDuration = SignedDuration::from_mins(5);
+/// Outlook: what a client that sends too many at a time is told to wait.
+const CONCURRENCY_RETRY_S: u64 = 1;
+
+/// Identity: resource units in a window, for a tenant of under 50 users (Microsoft's size S).
+const IDENTITY_UNITS_MAX: u64 = 3_500;
+/// Identity: the window.
+const IDENTITY_WINDOW: SignedDuration = SignedDuration::from_secs(10);
+/// From this part of the quota on, answers say how much is used.
+const IDENTITY_WARN_FROM: f64 = 0.8;
+
+/// An application's use of one mailbox.
+type OutlookKey = (Uuid, Uuid);
+
+/// Counts requests and refuses those over a limit.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Throttle(Arc<Mutex<State>>);
+
+#[derive(Debug, Default)]
+struct State {
+    outlook: HashMap<OutlookKey, Outlook>,
+    concurrent: HashMap<OutlookKey, usize>,
+    identity: HashMap<Uuid, Window>,
+    refused: u64,
+}
+
+#[derive(Debug, Default)]
+struct Outlook {
+    requests: Window,
+    uploads: Window,
+}
+
+/// Amounts with their times, oldest first.
+#[derive(Debug, Default)]
+struct Window {
+    entries: VecDeque<(Timestamp, u64)>,
+    sum: u64,
+}
+
+impl Window {
+    fn forget_before(&mut self, start: Timestamp) {
+        while let Some(&(time, amount)) = self.entries.front()
+            && time <= start
+        {
+            self.sum -= amount;
+            self.entries.pop_front();
+        }
+    }
+
+    /// Adds an amount; one more than the limit's worth of entries need not be kept to know that it is exceeded.
+    fn add(&mut self, now: Timestamp, amount: u64) {
+        if amount > 0 {
+            self.entries.push_back((now, amount));
+            self.sum += amount;
+        }
+    }
+
+    /// Whole seconds until the oldest entry leaves, at least one.
+    fn seconds_until_next(&self, now: Timestamp, window: SignedDuration) -> u64 {
+        let oldest = self.entries.front().map_or(now, |(time, _)| *time);
+        let left = window - now.duration_since(oldest);
+        u64::try_from(left.as_millis().max(0).div_euclid(1000) + 1).unwrap_or(1)
+    }
+}
+
+/// A request to Outlook that is under way. Dropping it ends the request.
+#[derive(Debug)]
+pub(crate) struct Permit {
+    throttle: Throttle,
+    key: OutlookKey,
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        let mut state = self.throttle.state();
+        if let Some(count) = state.concurrent.get_mut(&self.key) {
+            *count = count.saturating_sub(1);
+        }
+    }
+}
+
+impl Throttle {
+    /// Begins a request to Outlook.
+    ///
+    /// # Errors
+    /// 429 `ApplicationThrottled` with `Retry-After`.
+    pub(crate) fn outlook(
+        &self,
+        app: Uuid,
+        mailbox: Uuid,
+        concurrency_per_app: bool,
+        upload_bytes: u64,
+        now: Timestamp,
+    ) -> Result<Permit, GraphError> {
+        let mut state = self.state();
+        let state = &mut *state;
+        let counters = state.outlook.entry((app, mailbox)).or_default();
+        counters.requests.forget_before(now - OUTLOOK_WINDOW);
+        counters.uploads.forget_before(now - OUTLOOK_UPLOAD_WINDOW);
+        let refuse = |limit: &str, seconds: u64| {
+            Err(GraphError::throttled(
+                "ApplicationThrottled",
+                format!("Application is over its {limit} limit."),
+                seconds,
+            ))
+        };
+        let requests = &mut counters.requests;
+        if requests.entries.len() >= OUTLOOK_REQUESTS_MAX {
+            // The refused request takes the place of the oldest, so that a client that does not wait stays locked out.
+            let seconds = requests.seconds_until_next(now, OUTLOOK_WINDOW);
+            requests.entries.pop_front();
+            requests.sum -= 1;
+            requests.add(now, 1);
+            state.refused += 1;
+            return refuse("MailboxRequests", seconds);
+        }
+        requests.add(now, 1);
+        if counters.uploads.sum + upload_bytes > OUTLOOK_UPLOAD_BYTES_MAX {
+            let seconds = counters
+                .uploads
+                .seconds_until_next(now, OUTLOOK_UPLOAD_WINDOW);
+            state.refused += 1;
+            return refuse("MailboxUpload", seconds);
+        }
+        counters.uploads.add(now, upload_bytes);
+        let scope = if concurrency_per_app {
+            Uuid::nil()
+        } else {
+            mailbox
+        };
+        let concurrent = state.concurrent.entry((app, scope)).or_default();
+        if *concurrent >= OUTLOOK_CONCURRENT_MAX {
+            state.refused += 1;
+            return refuse("MailboxConcurrency", CONCURRENCY_RETRY_S);
+        }
+        *concurrent += 1;
+        Ok(Permit {
+            throttle: self.clone(),
+            key: (app, scope),
+        })
+    }
+
+    /// Counts a request to the directory; gives the headers that tell how much of the quota is used.
+    ///
+    /// # Errors
+    /// 429 `Request_ThrottledTemporarily` with `Retry-After`.
+    pub(crate) fn identity(
+        &self,
+        app: Uuid,
+        units: u64,
+        now: Timestamp,
+    ) -> Result<Vec<(HeaderName, HeaderValue)>, GraphError> {
+        let mut state = self.state();
+        let state = &mut *state;
+        let window = state.identity.entry(app).or_default();
+        window.forget_before(now - IDENTITY_WINDOW);
+        let over = window.sum + units > IDENTITY_UNITS_MAX;
+        window.add(now, units);
+        let mut headers = vec![(
+            HeaderName::from_static("x-ms-resource-unit"),
+            HeaderValue::from(units),
+        )];
+        #[expect(clippy::cast_precision_loss, reason = "the sum is far below 2^52")]
+        let used = window.sum as f64 / IDENTITY_UNITS_MAX as f64;
+        if used >= IDENTITY_WARN_FROM
+            && let Ok(value) = HeaderValue::try_from(format!("{:.1}", used.min(1.8)))
+        {
+            headers.push((
+                HeaderName::from_static("x-ms-throttle-limit-percentage"),
+                value,
+            ));
+        }
+        if over {
+            state.refused += 1;
+            let seconds = IDENTITY_WINDOW.as_secs().unsigned_abs();
+            let mut error = GraphError::throttled(
+                "Request_ThrottledTemporarily",
+                "Your request is throttled temporarily. Please try after the time in the Retry-After header.",
+                seconds,
+            );
+            error.headers.extend(headers);
+            return Err(error);
+        }
+        Ok(headers)
+    }
+
+    /// Requests that were refused.
+    pub(crate) fn refused(&self) -> u64 {
+        self.state().refused
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What a request to the directory costs: reading users 2, less 1 with `$select` or a small `$top`, more with `$expand`; never under 1.
+pub(crate) fn identity_units(query: &crate::Query) -> u64 {
+    let mut units = 2_u64;
+    if query.get("$expand").is_some() {
+        units += 1;
+    }
+    if query.get("$select").is_some() {
+        units -= 1;
+    }
+    let small = query
+        .get("$top")
+        .and_then(|top| top.parse::<u32>().ok())
+        .is_some_and(|top| top < 20);
+    if small {
+        units = units.saturating_sub(1);
+    }
+    units.max(1)
+}
