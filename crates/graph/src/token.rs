@@ -5,7 +5,14 @@
 
 mod refusal;
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use bytes::Bytes;
 use http::{
@@ -40,6 +47,8 @@ pub(crate) struct Tokens {
     scope: String,
     application: String,
     credential: Credential,
+    /// Fetches that have ended, well or badly.
+    ended: AtomicU64,
     state: Mutex<State>,
 }
 
@@ -48,7 +57,8 @@ struct State {
     token: Option<Token>,
     /// What Graph demands of the next token (continuous access evaluation).
     claims: Option<String>,
-    issued: u64,
+    /// How the last fetch failed, if it did.
+    failed: Option<Error>,
 }
 
 /// A token, and the how-manieth it is.
@@ -91,29 +101,42 @@ impl Tokens {
             scope: cloud.scope(),
             application: application.to_owned(),
             credential,
+            ended: AtomicU64::new(0),
             state: Mutex::default(),
         })
     }
 
-    /// A token that is good for some minutes. Whoever comes while one is being fetched waits for it.
+    /// A token that is good for some minutes. Whoever comes while one is being fetched waits for it, and shares its failure: a thousand
+    /// mailboxes must not find out one after another that Entra ID does not answer.
     pub(crate) async fn get(&self, wire: &Wire) -> Result<Token> {
+        let ended = self.ended.load(Ordering::Relaxed);
         let mut state = self.state.lock().await;
         let now = wire.clock.elapsed();
         if let Some(token) = state.token.as_ref().filter(|token| now < token.refresh_at) {
             return Ok(token.clone());
         }
-        match self.fetch(wire, state.claims.as_deref()).await {
+        if let Some(error) = &state.failed
+            && ended < self.ended.load(Ordering::Relaxed)
+        {
+            return Err(error.clone());
+        }
+        let spare = state.token.clone().filter(|token| now < token.expires_at);
+        let patient = spare.is_none();
+        let fetched = self.fetch(wire, state.claims.as_deref(), patient).await;
+        let number = self.ended.fetch_add(1, Ordering::Relaxed);
+        state.failed = fetched.as_ref().err().cloned();
+        match fetched {
             Ok(mut token) => {
-                state.issued += 1;
-                token.number = state.issued;
+                token.number = number;
                 state.claims = None;
                 state.token = Some(token.clone());
                 Ok(token)
             }
-            Err(error) => match &mut state.token {
-                Some(old) if error.kind() == Kind::Unavailable && now < old.expires_at => {
-                    old.refresh_at = wire.clock.elapsed() + REFRESH_AGAIN;
-                    Ok(old.clone())
+            Err(error) => match spare {
+                Some(mut old) if !matches!(error.kind(), Kind::SignIn(_)) => {
+                    old.refresh_at = now + REFRESH_AGAIN;
+                    state.token = Some(old.clone());
+                    Ok(old)
                 }
                 _ => Err(error),
             },
@@ -133,7 +156,8 @@ impl Tokens {
         }
     }
 
-    async fn fetch(&self, wire: &Wire, claims: Option<&str>) -> Result<Token> {
+    /// Asks Entra ID, once or until the retries are used up.
+    async fn fetch(&self, wire: &Wire, claims: Option<&str>, patient: bool) -> Result<Token> {
         // Stands for the token request where retries are judged: asking twice is safe.
         let policy = Request::post("/token").repeat(Repeat::Safe);
         let mut budget = Budget::default();
@@ -156,7 +180,9 @@ impl Tokens {
                 Err(failure) => (judge_failure(&policy, failure), None),
             };
             let Verdict { again, error } = verdict;
-            let Some(wait) = again.and_then(|reason| budget.spend(reason, wire.random.fraction()))
+            let Some(wait) = again
+                .filter(|_| patient)
+                .and_then(|reason| budget.spend(reason, wire.random.fraction()))
             else {
                 return Err(error);
             };
