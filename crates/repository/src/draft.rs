@@ -203,6 +203,12 @@ impl Draft {
         committed
     }
 
+    /// Makes what it holds so far a snapshot, as [`commit`](Self::commit) does, and goes on from there with the lock held: for work that takes
+    /// long and should not be lost. Nothing happens when no file or directory differs from the last snapshot's.
+    pub async fn checkpoint(&mut self, meta: SnapshotMeta) -> Result<Option<SnapshotId>> {
+        self.try_commit(meta).await
+    }
+
     /// Gives up everything, and the lock.
     pub async fn abandon(self) -> Result<()> {
         self.reading.packer.unlock().await
@@ -222,7 +228,9 @@ impl Draft {
         let storage = &self.inner.storage;
         let id = storage.put(ObjectKind::Snapshot, sealed.into()).await?;
         packer.publish()?;
-        Ok(Some(id.into()))
+        let id = SnapshotId::from(id);
+        self.parent = Some((id, tree));
+        Ok(Some(id))
     }
 
     /// Begins a change: the names above the last in `path`, and the last.

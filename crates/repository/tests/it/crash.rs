@@ -1,0 +1,140 @@
+//! The process dies at every write: what was complete stays complete, and the next run succeeds.
+
+use std::sync::Arc;
+
+use anyhow::Context;
+use object_store::{ObjectStore, local::LocalFileSystem};
+use repository::{Repository, Storage};
+
+use crate::{
+    support::{
+        Fixture, PASSWORD, commit, files, in_memory, meta, noise, open, options, put, storage, text,
+    },
+    watched::{Deed, Watched},
+};
+
+#[tokio::test]
+async fn packs_come_before_the_index_and_the_index_before_the_snapshot() -> anyhow::Result<()> {
+    let (ours, store) = in_memory().await?;
+    let mut draft = ours.draft(None).await?;
+    for number in 0..60 {
+        put(&mut draft, &format!("{number}"), noise(1_000_000, number)).await?;
+    }
+    draft.commit(meta(0)).await?.context("it has files")?;
+    let log = store.take();
+    let puts: Vec<_> = log
+        .iter()
+        .filter(|(deed, _)| *deed == Deed::Put)
+        .map(|(_, top)| top.as_str())
+        .collect();
+    let (first, rest) = puts.split_first().context("something is written")?;
+    assert_eq!(*first, "locks");
+    let rank = |top: &&str| {
+        ["data", "index", "snapshots"]
+            .iter()
+            .position(|part| part == top)
+    };
+    assert!(rest.is_sorted_by_key(rank), "{rest:?}");
+    assert!(
+        rest.iter().filter(|top| **top == "data").count() >= 4,
+        "{rest:?}"
+    );
+    assert_eq!(log.last(), Some(&(Deed::Delete, "locks".to_owned())));
+    Ok(())
+}
+
+/// Abuse 1, 2.
+#[tokio::test]
+async fn a_run_killed_at_any_write_harms_nothing() -> anyhow::Result<()> {
+    for writes in 0..8 {
+        let fixture = Fixture::new().await?;
+        let first = commit(
+            &fixture.repository,
+            None,
+            0,
+            &[("a/b", "old"), ("a/c", "c")],
+        )
+        .await?;
+        let disk = LocalFileSystem::new_with_prefix(fixture.path())?.with_fsync(true);
+        let dying = Watched::new(Arc::new(disk) as Arc<dyn ObjectStore>);
+        let killed = Repository::open(storage(&dying), PASSWORD, options()).await?;
+        dying.die_after(writes);
+        let outcome = commit(&killed, Some(first), 60, &[("a/b", "new"), ("d", "d")]).await;
+        // The sixth write is the removal of the lock, after everything has succeeded.
+        assert_eq!(outcome.is_ok(), writes >= 5, "{writes}: {outcome:?}");
+        drop(killed);
+
+        for restic in testkit::restic::stock() {
+            let args = ["check", "--read-data", "--no-lock"];
+            restic.run(&fixture.path(), PASSWORD, args)?.into_result()?;
+        }
+        let ours = fixture.reopen().await?;
+        assert!(ours.verify(|_| {}).await?.is_sound());
+        assert_eq!(text(&ours, first, "a/b").await?.as_deref(), Some("old"));
+        let parent = ours.snapshots().await?.last().context("a snapshot")?.0;
+        let next = commit(&ours, Some(parent), 90, &[("a/b", "newer")]).await?;
+        assert_eq!(text(&ours, next, "a/b").await?.as_deref(), Some("newer"));
+    }
+    Ok(())
+}
+
+/// Survival 185.
+#[tokio::test]
+async fn an_interrupted_initialisation_is_repeated() -> anyhow::Result<()> {
+    for writes in 0..3 {
+        let folder = tempfile::tempdir()?;
+        let disk = LocalFileSystem::new_with_prefix(folder.path())?.with_fsync(true);
+        let dying = Watched::new(Arc::new(disk) as Arc<dyn ObjectStore>);
+        dying.die_after(writes);
+        let outcome = Repository::init(storage(&dying), PASSWORD, options()).await;
+        assert_eq!(outcome.is_ok(), writes >= 2, "a key and the configuration");
+        let again = Repository::init(Storage::local(folder.path())?, PASSWORD, options()).await;
+        assert_eq!(again.is_err(), writes >= 2);
+        open(folder.path()).await?;
+        assert_eq!(files(&folder.path().join("keys"))?.len(), 1);
+        for restic in testkit::restic::both() {
+            restic.check(folder.path(), PASSWORD)?;
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn staging_files_are_cleared_away_unless_somebody_writes() -> anyhow::Result<()> {
+    let fixture = Fixture::new().await?;
+    commit(&fixture.repository, None, 0, &[("a", "a")]).await?;
+    let pack = files(&fixture.path().join("data"))?
+        .pop()
+        .context("a pack")?;
+    let staging = pack.with_extension("").to_string_lossy().into_owned() + "#1";
+    let writing = fixture.repository.draft(None).await?;
+    let big = writing.writer();
+    // More than fits into the open packs, so that the draft holds its lock.
+    for number in 0..40 {
+        big.store(noise(1_000_000, number)).await?;
+    }
+    std::fs::write(&staging, "half a pack")?;
+    open(&fixture.path()).await?;
+    assert!(std::fs::exists(&staging)?, "it may be the writer's");
+    writing.abandon().await?;
+    open(&fixture.path()).await?;
+    assert!(!std::fs::exists(&staging)?);
+    assert!(fixture.repository.verify(|_| {}).await?.is_sound());
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_failed_write_is_not_committed_later() -> anyhow::Result<()> {
+    let (ours, store) = in_memory().await?;
+    let mut draft = ours.draft(None).await?;
+    put(&mut draft, "small", "small").await?;
+    store.die_after(1);
+    let writer = draft.writer();
+    let mut failed = false;
+    for number in 0..60 {
+        failed |= writer.store(noise(1_000_000, number)).await.is_err();
+    }
+    assert!(failed, "packs could not be written");
+    assert!(draft.commit(meta(0)).await.is_err());
+    Ok(())
+}

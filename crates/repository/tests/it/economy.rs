@@ -1,0 +1,136 @@
+//! What is done to the store, counted.
+
+use anyhow::Context;
+use repository::{File, Repository};
+
+use crate::{
+    support::{PASSWORD, commit, in_memory, meta, noise, options, put, storage, time},
+    watched::Deed,
+};
+
+fn count(log: &[(Deed, String)], deed: Deed) -> usize {
+    log.iter().filter(|(done, _)| *done == deed).count()
+}
+
+#[tokio::test]
+async fn a_small_change_costs_eight_operations_that_change_or_list() -> anyhow::Result<()> {
+    let (ours, store) = in_memory().await?;
+    let mut draft = ours.draft(None).await?;
+    for number in 0..400 {
+        put(
+            &mut draft,
+            &format!("Mail/{}/{number}", number % 20),
+            noise(5000, number),
+        )
+        .await?;
+    }
+    let first = draft.commit(meta(0)).await?.context("it has files")?;
+    store.take();
+
+    let ours = Repository::open(storage(&store), PASSWORD, options()).await?;
+    let opening = store.take();
+    assert_eq!(count(&opening, Deed::Put), 0, "{opening:?}");
+    let mut draft = ours.draft(Some(first)).await?;
+    put(&mut draft, "Mail/3/new", "a small mail").await?;
+    let content = draft.writer().store_state("state".into()).await?;
+    draft
+        .put(
+            ".keepwell/state",
+            File {
+                content,
+                mtime: time(0),
+            },
+        )
+        .await?;
+    draft.commit(meta(60)).await?.context("it has changed")?;
+    let log = store.take();
+    let changing: Vec<_> = log.iter().filter(|(deed, _)| *deed != Deed::Get).collect();
+    assert!(changing.len() <= 8, "{changing:?}");
+    let puts: Vec<_> = log
+        .iter()
+        .filter(|(deed, _)| *deed == Deed::Put)
+        .map(|(_, top)| top.as_str())
+        .collect();
+    assert_eq!(
+        puts,
+        ["locks", "data", "data", "index", "snapshots"],
+        "in the order that every crash survives"
+    );
+    assert!(count(&log, Deed::Get) <= 16, "{log:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_unchanged_draft_writes_nothing() -> anyhow::Result<()> {
+    let (ours, store) = in_memory().await?;
+    let first = commit(&ours, None, 0, &[("a/b", "b"), ("c", "c")]).await?;
+    let ours = Repository::open(storage(&store), PASSWORD, options()).await?;
+    store.take();
+    let mut draft = ours.draft(Some(first)).await?;
+    put(&mut draft, "a/b", "b").await?;
+    put(&mut draft, "x/y", "only for a moment").await?;
+    assert!(draft.remove("x/y").await?);
+    draft.rename("a", "d").await?;
+    draft.rename("d", "a").await?;
+    assert_eq!(draft.commit(meta(60)).await?, None);
+    let log = store.take();
+    assert_eq!(
+        count(&log, Deed::Put) + count(&log, Deed::Delete),
+        0,
+        "{log:?}"
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_same_content_is_stored_once() -> anyhow::Result<()> {
+    let (ours, store) = in_memory().await?;
+    let mut draft = ours.draft(None).await?;
+    for number in 0..50 {
+        put(&mut draft, &format!("copy {number}"), noise(100_000, 1)).await?;
+    }
+    let first = draft.commit(meta(0)).await?.context("it has files")?;
+    assert!(ours.stats().await?.stored_bytes < 130_000);
+    // The index that the first draft wrote is known without being read.
+    store.take();
+    let mut draft = ours.draft(Some(first)).await?;
+    put(&mut draft, "another copy", noise(100_000, 1)).await?;
+    draft.commit(meta(60)).await?.context("it has changed")?;
+    let stats = ours.stats().await?;
+    assert!(stats.stored_bytes < 150_000, "{stats:?}");
+    assert_eq!(
+        (stats.files, stats.files_bytes, stats.snapshots),
+        (51, 5_100_000, 2)
+    );
+    assert_eq!(stats.blobs, 3, "one of content and two directories");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_run_that_looks_for_directories_does_not_read_where_all_content_is() -> anyhow::Result<()>
+{
+    let (ours, store) = in_memory().await?;
+    let mut draft = ours.draft(None).await?;
+    // More than fits into the packs of small changes, so that content has an index file of its own, the larger one.
+    for number in 0..2_000 {
+        put(
+            &mut draft,
+            &format!("{}/{number}", number % 10),
+            noise(3_000, number),
+        )
+        .await?;
+    }
+    let first = draft.commit(meta(0)).await?.context("it has files")?;
+    let ours = Repository::open(storage(&store), PASSWORD, options()).await?;
+    store.take();
+    let mut draft = ours.draft(Some(first)).await?;
+    put(&mut draft, "3/new", "a small mail").await?;
+    draft.commit(meta(60)).await?.context("it has changed")?;
+    let log = store.take();
+    let read = log
+        .iter()
+        .filter(|done| **done == (Deed::Get, "index".to_owned()))
+        .count();
+    assert_eq!(read, 1, "{log:?}");
+    Ok(())
+}

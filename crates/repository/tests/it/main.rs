@@ -1,0 +1,12 @@
+//! The repository from outside: judged by stock restic, by a plain model, by counting and by damage.
+
+mod crash;
+mod damage;
+mod economy;
+mod large;
+mod locks;
+mod model;
+mod opening;
+mod restic;
+mod support;
+mod watched;
