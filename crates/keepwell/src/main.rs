@@ -1,2 +1,15 @@
-//! (story to be written)
-fn main() {}
+//! `keepwell`, the one binary: reads the command line, wires the parts together, and maps what happens to exit codes.
+//!
+//! Every command is a module under `commands`. Nothing of what Keepwell does is done here.
+
+use std::process::ExitCode;
+
+mod cli;
+mod commands;
+mod exit;
+mod out;
+
+fn main() -> ExitCode {
+    let cli = cli::parse();
+    exit::code(commands::run(cli))
+}

@@ -60,8 +60,8 @@ pub struct Skip {
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum SkipCause {
-    /// Microsoft's malware scan withholds it.
-    Malware,
-    /// An attachment that is a link to a file elsewhere: the link is kept, the file belongs to its own service.
-    LinkedFile,
+    /// Microsoft itself can no longer read the item (`ErrorCorruptData`, survival 96).
+    CorruptAtSource,
+    /// The item's recipients are such that Microsoft cannot serve it (`ErrorInvalidRecipients`, survival 97).
+    InvalidRecipients,
 }

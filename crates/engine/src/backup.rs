@@ -1,0 +1,153 @@
+//! Backs up one account: opens or makes its repository, lets the workload bring a draft up to date, and commits it.
+//!
+//! No change makes no snapshot. The parent is the accepted snapshot with the highest fencing token, never the latest clock, so that a run that
+//! came late or with a wrong clock is not built upon. A run that met failures still makes a restorable snapshot, tagged `partial`.
+
+use std::time::Duration;
+
+use graph::Client;
+use model::SharedClock;
+use repository::{Draft, Repository, Snapshot, SnapshotId, SnapshotMeta};
+use workload::mail::backup::{Checkpoint, CheckpointFuture, Context, Progress, Report};
+
+use crate::{Account, Error, Result, Vault};
+
+/// The tag that carries a run's fencing token, before its number.
+const TOKEN_TAG: &str = "token-";
+/// The tag of a snapshot that does not hold everything.
+pub const PARTIAL_TAG: &str = "partial";
+
+/// What a backup works with.
+#[derive(Clone, Copy)]
+pub struct Setting<'a> {
+    /// The data folder.
+    pub vault: &'a Vault,
+    /// The client of the account's tenant.
+    pub graph: &'a Client,
+    /// The time.
+    pub clock: &'a SharedClock,
+    /// This process, by which it knows its own locks again: short, unique, not personal.
+    pub instance: &'a str,
+}
+
+/// What became of a backup.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The new snapshot; `None` when nothing had changed.
+    pub snapshot: Option<SnapshotId>,
+    /// What the run did and could not do.
+    pub report: Report,
+    /// How long it took.
+    pub took: Duration,
+}
+
+/// Backs up the account.
+///
+/// # Errors
+/// When the repository cannot be opened or written, or the account cannot be read at all. What concerns items or folders is in the report.
+pub async fn run(setting: Setting<'_>, account: &Account, progress: &Progress) -> Result<Outcome> {
+    let started = setting.clock.elapsed();
+    setting.vault.remember(account)?;
+    let repository = open_or_init(setting, account).await?;
+    let snapshots = repository
+        .snapshots()
+        .await
+        .map_err(Error::repository("the restore points could not be read"))?;
+    let parent = latest(&snapshots);
+    let token = parent.map_or(0, |(_, snapshot)| token(snapshot)) + 1;
+    let parent = parent.map(|(id, _)| *id);
+    let draft = repository.draft(parent).await.map_err(Error::repository(
+        "the last restore point could not be read",
+    ))?;
+    let snapshots = Snapshots {
+        setting,
+        account,
+        token,
+    };
+    let context = Context {
+        graph: setting.graph,
+        tenant: &account.tenant,
+        account: &account.id,
+        clock: &**setting.clock,
+        progress,
+        checkpoint: &snapshots,
+    };
+    let (report, draft) = workload::mail::backup::run(context, draft)
+        .await
+        .map_err(Error::workload("the mailbox could not be backed up"))?;
+    let meta = snapshots.meta(!report.is_complete());
+    let snapshot = draft
+        .commit(meta)
+        .await
+        .map_err(Error::repository("the restore point could not be written"))?;
+    Ok(Outcome {
+        snapshot,
+        report,
+        took: setting.clock.elapsed().saturating_sub(started),
+    })
+}
+
+/// The snapshot that a run starts from and that a restore takes by default.
+#[must_use]
+pub fn latest(snapshots: &[(SnapshotId, Snapshot)]) -> Option<&(SnapshotId, Snapshot)> {
+    snapshots
+        .iter()
+        .max_by_key(|(_, snapshot)| (token(snapshot), snapshot.time))
+}
+
+/// The fencing token of the run that made the snapshot; 0 for one that Keepwell did not make.
+fn token(snapshot: &Snapshot) -> u64 {
+    let tokens = snapshot
+        .tags
+        .iter()
+        .filter_map(|tag| tag.strip_prefix(TOKEN_TAG)?.parse().ok());
+    tokens.max().unwrap_or(0)
+}
+
+async fn open_or_init(setting: Setting<'_>, account: &Account) -> Result<Repository> {
+    let path = setting.vault.repository_path(&account.id);
+    let options = || crate::verify::options(setting.clock, setting.instance);
+    let storage = || {
+        repository::Storage::local(&path).map_err(Error::repository(
+            "the repository's folder could not be opened",
+        ))
+    };
+    let password = setting.vault.password(&account.id)?;
+    match Repository::open(storage()?, &password, options()).await {
+        Err(error) if error.kind() == repository::Kind::NotFound => {
+            Repository::init(storage()?, &password, options())
+                .await
+                .map_err(Error::repository("the repository could not be made"))
+        }
+        opened => opened.map_err(Error::repository("the repository could not be opened")),
+    }
+}
+
+/// Names the snapshots of one run.
+struct Snapshots<'a> {
+    setting: Setting<'a>,
+    account: &'a Account,
+    token: u64,
+}
+
+impl Snapshots<'_> {
+    fn meta(&self, partial: bool) -> SnapshotMeta {
+        let mut tags = vec![format!("{TOKEN_TAG}{}", self.token)];
+        if partial {
+            tags.push(PARTIAL_TAG.to_owned());
+        }
+        SnapshotMeta {
+            time: self.setting.clock.now(),
+            hostname: self.account.id.to_string(),
+            username: "keepwell".to_owned(),
+            tags,
+            paths: vec!["/".to_owned()],
+        }
+    }
+}
+
+impl Checkpoint for Snapshots<'_> {
+    fn take<'a>(&'a self, draft: &'a mut Draft) -> CheckpointFuture<'a> {
+        Box::pin(async move { draft.checkpoint(self.meta(true)).await.map(|_| ()) })
+    }
+}

@@ -1,0 +1,283 @@
+//! The data folder: which accounts there are, where their repositories lie, and how their passwords come about.
+//!
+//! ```text
+//! recovery-key            the organization's recovery key, 64 hexadecimal digits; whoever has it and the rest has everything
+//! accounts/<id>.json      an account's identity and its secret; destroying it makes the repository unreadable for good
+//! repositories/<id>/      the account's repository, as stock restic reads it
+//! ```
+//!
+//! A repository's password is HKDF-SHA256 of the recovery key with the account's secret as salt, so neither file opens anything without the other,
+//! and no password is stored anywhere (docs/adr/0005).
+
+use std::{
+    fmt, fs, io,
+    io::Write,
+    path::{Path, PathBuf},
+};
+
+use data_encoding::HEXLOWER;
+use hkdf::Hkdf;
+use model::{AccountId, Service, TenantId};
+use rand::{TryRng, rngs::SysRng};
+use serde::{Deserialize, Serialize};
+use sha2::Sha256;
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
+
+use crate::{Error, Result};
+
+/// Sets these passwords apart from whatever else may one day be derived from the same keys.
+const PASSWORD_INFO: &[u8] = b"keepwell repository password 1";
+
+/// An opened data folder.
+#[derive(Clone, Debug)]
+pub struct Vault {
+    root: PathBuf,
+    recovery_key: Key,
+}
+
+/// 32 bytes that nobody may see.
+#[derive(Clone, Zeroize, ZeroizeOnDrop)]
+struct Key([u8; 32]);
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[redacted]")
+    }
+}
+
+/// What is protected as one, as the data folder knows it.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct Account {
+    /// The account's id at the source: for Exchange the object id of the mailbox's user.
+    pub id: AccountId,
+    /// The tenant that it belongs to.
+    pub tenant: TenantId,
+    /// The service.
+    pub service: Service,
+    /// The user principal name, as it was when the account was last seen. For people; the id is what counts.
+    pub address: String,
+    /// The name, as it was when the account was last seen.
+    pub name: String,
+}
+
+/// The file in `accounts/`.
+#[derive(Deserialize, Serialize)]
+struct AccountFile {
+    version: u32,
+    #[serde(flatten)]
+    account: Account,
+    /// 64 hexadecimal digits.
+    secret: Zeroizing<String>,
+}
+
+impl Vault {
+    /// Makes a data folder, with a recovery key of its own, where nothing is yet.
+    ///
+    /// # Errors
+    /// When the folder has anything in it, or cannot be written.
+    pub fn create(root: &Path) -> Result<Self> {
+        make_folder(root)?;
+        let mut entries = fs::read_dir(root).map_err(file(root, "read"))?;
+        if entries.next().is_some() {
+            return Err(Error::NotEmpty(root.to_owned()));
+        }
+        for folder in ["accounts", "repositories"] {
+            make_folder(&root.join(folder))?;
+        }
+        let text = Zeroizing::new(HEXLOWER.encode(&random()?.0));
+        write_private(&root.join("recovery-key"), text.as_bytes())?;
+        Self::open(root)
+    }
+
+    /// Opens a data folder.
+    ///
+    /// # Errors
+    /// When it is none, or its key cannot be read.
+    pub fn open(root: &Path) -> Result<Self> {
+        let path = root.join("recovery-key");
+        let text = match fs::read_to_string(&path) {
+            Ok(text) => Zeroizing::new(text),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(Error::NoData(root.to_owned()));
+            }
+            Err(error) => return Err(file(&path, "read")(error)),
+        };
+        let root = fs::canonicalize(root).map_err(file(root, "read"))?;
+        Ok(Self {
+            recovery_key: parse_key(&text, &path)?,
+            root,
+        })
+    }
+
+    /// The accounts, by address.
+    ///
+    /// # Errors
+    /// When one of their files cannot be read.
+    pub fn accounts(&self) -> Result<Vec<Account>> {
+        let folder = self.root.join("accounts");
+        let mut accounts = Vec::new();
+        for entry in fs::read_dir(&folder).map_err(file(&folder, "read"))? {
+            let path = entry.map_err(file(&folder, "read"))?.path();
+            if path
+                .extension()
+                .is_some_and(|extension| extension == "json")
+            {
+                accounts.push(read_account(&path)?.account);
+            }
+        }
+        accounts.sort_by(|a, b| (&a.address, &a.id).cmp(&(&b.address, &b.id)));
+        Ok(accounts)
+    }
+
+    /// The account with this id, address, or part of an address before the `@`.
+    ///
+    /// # Errors
+    /// When there is none, or the short name fits several.
+    pub fn find(&self, name: &str) -> Result<Account> {
+        let accounts = self.accounts()?;
+        let exact = |account: &&Account| {
+            account.id.as_str() == name || account.address.eq_ignore_ascii_case(name)
+        };
+        if let Some(account) = accounts.iter().find(exact) {
+            return Ok(account.clone());
+        }
+        let alias = |account: &&Account| {
+            account
+                .address
+                .split('@')
+                .next()
+                .is_some_and(|alias| alias.eq_ignore_ascii_case(name))
+        };
+        match accounts.iter().filter(alias).collect::<Vec<_>>()[..] {
+            [account] => Ok(account.clone()),
+            _ => Err(Error::NoAccount(name.to_owned())),
+        }
+    }
+
+    /// Takes the account in, with a new secret, or brings its name and address up to date.
+    ///
+    /// # Errors
+    /// When its id is no GUID, its file cannot be written, or an older one cannot be understood: its secret is the only one there is, so it is left alone.
+    pub fn remember(&self, account: &Account) -> Result<()> {
+        // The id becomes the name of files and folders; Microsoft's are GUIDs.
+        if !account
+            .id
+            .as_str()
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b == b'-')
+        {
+            return Err(Error::BadId);
+        }
+        let path = self.account_path(&account.id);
+        let secret = match fs::exists(&path).map_err(file(&path, "read"))? {
+            true => read_account(&path)?.secret,
+            false => Zeroizing::new(HEXLOWER.encode(&random()?.0)),
+        };
+        let record = AccountFile {
+            version: 1,
+            account: account.clone(),
+            secret,
+        };
+        let text = serde_json::to_vec_pretty(&record).map_err(|error| damaged(&path, &error))?;
+        write_private(&path, &Zeroizing::new(text))
+    }
+
+    /// Where the account's repository lies, absolute.
+    #[must_use]
+    pub fn repository_path(&self, account: &AccountId) -> PathBuf {
+        self.root.join("repositories").join(account.as_str())
+    }
+
+    /// The password with which stock restic opens the account's repository.
+    ///
+    /// # Errors
+    /// When the account's file cannot be read.
+    pub fn password(&self, account: &AccountId) -> Result<Zeroizing<String>> {
+        let path = self.account_path(account);
+        let secret = parse_key(&read_account(&path)?.secret, &path)?;
+        let mut password = Zeroizing::new([0; 32]);
+        let derivation = Hkdf::<Sha256>::new(Some(&secret.0), &self.recovery_key.0);
+        // HKDF-SHA256 gives up to 8,160 bytes; this asks for 32.
+        derivation
+            .expand(PASSWORD_INFO, &mut *password)
+            .map_err(|error| damaged(&path, &error))?;
+        Ok(Zeroizing::new(HEXLOWER.encode(&*password)))
+    }
+
+    fn account_path(&self, account: &AccountId) -> PathBuf {
+        self.root.join("accounts").join(format!("{account}.json"))
+    }
+}
+
+fn read_account(path: &Path) -> Result<AccountFile> {
+    let text = Zeroizing::new(fs::read(path).map_err(file(path, "read"))?);
+    serde_json::from_slice(&text).map_err(|error| damaged(path, &error))
+}
+
+fn parse_key(text: &str, path: &Path) -> Result<Key> {
+    let bytes = Zeroizing::new(
+        HEXLOWER
+            .decode(text.trim().as_bytes())
+            .map_err(|error| damaged(path, &error))?,
+    );
+    bytes[..]
+        .try_into()
+        .map(Key)
+        .map_err(|error| damaged(path, &error))
+}
+
+fn random() -> Result<Key> {
+    let mut key = Key([0; 32]);
+    SysRng
+        .try_fill_bytes(&mut key.0)
+        .map_err(|error| Error::File {
+            path: PathBuf::from("the system's source of randomness"),
+            action: "read",
+            source: io::Error::other(error),
+        })?;
+    Ok(key)
+}
+
+fn make_folder(path: &Path) -> Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(path).map_err(file(path, "made"))
+}
+
+/// Writes a file that only its owner may read, whole or not at all.
+fn write_private(path: &Path, bytes: &[u8]) -> Result<()> {
+    let staged = path.with_extension("new");
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let write = || -> io::Result<()> {
+        let mut out = options.open(&staged)?;
+        out.write_all(bytes)?;
+        out.sync_all()?;
+        fs::rename(&staged, path)?;
+        match path.parent() {
+            Some(folder) => fs::File::open(folder)?.sync_all(),
+            None => Ok(()),
+        }
+    };
+    write().map_err(file(path, "written"))
+}
+
+fn file(path: &Path, action: &'static str) -> impl FnOnce(io::Error) -> Error {
+    let path = path.to_owned();
+    move |source| Error::File {
+        path,
+        action,
+        source,
+    }
+}
+
+fn damaged(path: &Path, detail: &dyn fmt::Display) -> Error {
+    Error::Damaged {
+        path: path.to_owned(),
+        detail: detail.to_string(),
+    }
+}

@@ -1,0 +1,4 @@
+//! Whole backups of an emulated tenant, judged by the emulator's own state and by stock restic.
+
+mod backup;
+mod stage;

@@ -1,0 +1,162 @@
+//! The command line, as people type it and as `--help` explains it.
+
+use std::{net::SocketAddr, path::PathBuf, str::FromStr};
+
+use clap::{Args, Parser, Subcommand};
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  it was done, and what was compared is equal
+  1  it could not be done; one line on standard error says why
+  2  the command line is wrong
+  3  it was done, and something is damaged, missing or different";
+
+/// The backup of Microsoft 365 that an organisation owns.
+#[derive(Debug, Parser)]
+#[command(version, after_help = EXIT_CODES, propagate_version = true, disable_help_subcommand = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Show the whole of it on an emulated tenant: back up, change, back up again, delete, restore, compare
+    #[command(after_help = EXIT_CODES)]
+    Demo(Demo),
+    /// Run only the emulated Microsoft 365 tenant, for your own clients
+    Emulator(Emulator),
+    /// Look after the repositories in a data folder
+    #[command(subcommand)]
+    Repository(Repository),
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Demo {
+    /// Run through once without a console, and exit
+    #[arg(long, requires = "data")]
+    pub(crate) once: bool,
+    /// Where the backups go: a folder that is empty or does not exist yet
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) world: World,
+    /// Apply Microsoft's documented throttling, on a simulated clock
+    #[arg(long)]
+    pub(crate) throttle: bool,
+    /// Print the result as one JSON object on standard output; the story goes to standard error
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Emulator {
+    #[command(flatten)]
+    pub(crate) world: World,
+    /// Listen here for plain HTTP; port 0 takes a free one
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
+    pub(crate) http: SocketAddr,
+    /// Apply Microsoft's documented throttling
+    #[arg(long)]
+    pub(crate) throttle: bool,
+    /// Break by the rules in this file, see docs/emulator.md
+    #[arg(long, value_name = "FILE")]
+    pub(crate) faults: Option<PathBuf>,
+    /// Serve the admin endpoint, by which anybody who reaches it can add and remove faults
+    #[arg(long)]
+    pub(crate) admin: bool,
+}
+
+/// The people and the mail of an emulated tenant.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct World {
+    /// How many people to make up, each with a mailbox
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u32).range(0..=100_000))]
+    pub(crate) users: u32,
+    /// What to make them up from: the same number gives the same company
+    #[arg(long, value_name = "S", default_value_t = 7)]
+    pub(crate) seed: u64,
+    /// Put the files under DIR into the mailbox of USER (alias or user principal name), each as a message, folders as folders; may be repeated
+    #[arg(long, value_name = "USER=DIR")]
+    pub(crate) mail: Vec<Mail>,
+}
+
+/// `USER=DIR`.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Mail {
+    pub(crate) user: String,
+    pub(crate) directory: PathBuf,
+}
+
+impl FromStr for Mail {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.split_once('=') {
+            Some((user, directory)) if !user.is_empty() && !directory.is_empty() => Ok(Self {
+                user: user.to_owned(),
+                directory: PathBuf::from(directory),
+            }),
+            _ => Err("write it as USER=DIR, for instance anna=./mail".to_owned()),
+        }
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Repository {
+    /// Name the accounts and where their repositories lie
+    List {
+        #[command(flatten)]
+        data: Data,
+        /// Print a JSON list with `account`, `id` and `path` of each
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print the password with which stock restic opens an account's repository, and nothing else
+    Password {
+        /// Its address, the part of it before the @, or its id
+        account: String,
+        #[command(flatten)]
+        data: Data,
+    },
+    /// Read every byte of one repository, or of all, and say whether it is sound
+    #[command(after_help = EXIT_CODES)]
+    Verify {
+        /// Its address, the part of it before the @, or its id; all accounts when left out
+        account: Option<String>,
+        #[command(flatten)]
+        data: Data,
+    },
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Data {
+    /// The data folder
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: PathBuf,
+}
+
+pub(crate) fn parse() -> Cli {
+    Cli::parse()
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_users_mail_is_named_with_its_folder() {
+        let mail: Mail = "anna@contoso.com=/a=b".parse().expect("it has both parts");
+        assert_eq!((mail.user.as_str(), mail.directory), ("anna@contoso.com", PathBuf::from("/a=b")));
+        for wrong in ["anna", "=dir", "anna="] {
+            assert!(wrong.parse::<Mail>().is_err(), "{wrong:?}");
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! `keepwell repository`: names repositories, gives their passwords, and verifies them.
+
+use engine::{Account, Vault, verify};
+use model::SystemClock;
+use serde::Serialize;
+
+use crate::{
+    cli::Repository,
+    exit::Verdict,
+    out::{result, size, story},
+};
+
+/// Carries out one of the sub-commands.
+pub(crate) async fn run(command: Repository) -> anyhow::Result<Verdict> {
+    match command {
+        Repository::List { data, json } => list(&Vault::open(&data.data)?, json),
+        Repository::Password { account, data } => {
+            let vault = Vault::open(&data.data)?;
+            result(&vault.password(&vault.find(&account)?.id)?);
+            Ok(Verdict::Good)
+        }
+        Repository::Verify { account, data } => {
+            let vault = Vault::open(&data.data)?;
+            let accounts = match account {
+                Some(name) => vec![vault.find(&name)?],
+                None => vault.accounts()?,
+            };
+            verify_all(&vault, &accounts).await
+        }
+    }
+}
+
+/// An account as `list --json` gives it.
+#[derive(Serialize)]
+struct Listed {
+    /// The address.
+    account: String,
+    /// The id at the source.
+    id: String,
+    /// The repository, absolute.
+    path: String,
+}
+
+fn list(vault: &Vault, json: bool) -> anyhow::Result<Verdict> {
+    let listed = vault.accounts()?.into_iter().map(|account| Listed {
+        path: vault.repository_path(&account.id).display().to_string(),
+        account: account.address,
+        id: account.id.to_string(),
+    });
+    let listed: Vec<Listed> = listed.collect();
+    if json {
+        result(&serde_json::to_string_pretty(&listed)?);
+        return Ok(Verdict::Good);
+    }
+    for account in &listed {
+        result(&format!("{}\t{}", account.account, account.path));
+    }
+    if listed.is_empty() {
+        story("there are no accounts yet: they appear with the first backup");
+    }
+    Ok(Verdict::Good)
+}
+
+async fn verify_all(vault: &Vault, accounts: &[Account]) -> anyhow::Result<Verdict> {
+    let clock = SystemClock::shared();
+    let mut verdict = Verdict::Good;
+    for account in accounts {
+        let report = verify::run(vault, account, &clock, &instance()).await?;
+        if report.is_sound() {
+            result(&format!(
+                "{}\tsound\t{} snapshots, {} blobs, {} read",
+                account.address,
+                report.snapshots,
+                report.blobs,
+                size(report.bytes)
+            ));
+            continue;
+        }
+        verdict = Verdict::Different;
+        result(&format!("{}\tdamaged\t{} problems", account.address, report.damage.len()));
+        for damage in &report.damage {
+            result(&format!("\t{damage}"));
+        }
+    }
+    if accounts.is_empty() {
+        story("there is nothing to verify: no account has been backed up yet");
+    }
+    Ok(verdict)
+}
+
+/// How this process names itself in locks.
+pub(crate) fn instance() -> String {
+    format!("keepwell-{}", std::process::id())
+}

@@ -1,0 +1,12 @@
+//! A mailbox's mail: backed up to `.eml` files with Graph's JSON beside them, read back, and restored.
+//!
+//! `backup` records what changed, [`Archive`] reads a snapshot, [`restore`] puts messages back. `layout` and `state` say what lies where; the
+//! page `docs/format/mail.md` describes both for whoever reads a repository without Keepwell. Calendars, contacts and tasks are other modules.
+
+mod archive;
+pub mod backup;
+mod json;
+mod layout;
+mod state;
+
+pub use archive::{Archive, Folder, Message, MessageRef};

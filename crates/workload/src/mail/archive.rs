@@ -1,0 +1,217 @@
+//! A mailbox as of a snapshot.
+//!
+//! Reads what `backup` wrote: which folders there were, which messages they held, and each message with its MIME and its JSON. It reads only what
+//! is asked for, and changes nothing.
+
+use bytes::Bytes;
+use model::ItemId;
+use repository::{Node, View};
+use serde_json::value::RawValue;
+
+use super::{
+    json::Fields,
+    layout::{IdHash, stem_of, suffix_of},
+    state::{self, Folders},
+};
+use crate::{Error, Result};
+
+const WHAT: &str = "the snapshot";
+const FOLDERS: &str = ".keepwell/mail/folders";
+
+/// A mailbox as of a snapshot. See the module's text.
+pub struct Archive {
+    view: View,
+    folders: Vec<Folder>,
+    records: Folders,
+}
+
+/// A folder of the mailbox.
+#[derive(Clone, Debug)]
+pub struct Folder {
+    /// The folder's id at the source.
+    pub id: ItemId,
+    /// The folder that it was in; `None` for the root of the mailbox, whose [`Folder::well_known`] is `msgfolderroot`.
+    pub parent: Option<ItemId>,
+    /// What people called it, in the mailbox's language.
+    pub display_name: String,
+    /// Microsoft's name for it, where every mailbox has such a folder: `inbox`, `sentitems`.
+    pub well_known: Option<String>,
+    /// Outlook did not show it.
+    pub hidden: bool,
+    /// Where it lies in the snapshot.
+    pub directory: String,
+    /// How many messages the snapshot holds of it, without those of folders inside.
+    pub messages: u64,
+    /// The folder as Graph gave it.
+    pub json: Box<RawValue>,
+}
+
+/// Where a message lies in the snapshot.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub struct MessageRef {
+    /// The path of its files, without their extension.
+    pub path: String,
+}
+
+/// A message, as it was held.
+#[derive(Clone, Debug)]
+pub struct Message {
+    /// The message's immutable id at the source.
+    pub id: ItemId,
+    /// The message as Graph gave it, byte for byte.
+    pub json: Box<RawValue>,
+    /// The MIME as Graph served it; empty when it served an empty one, or none.
+    pub mime: Bytes,
+    /// Whether there is MIME at all: Microsoft cannot make it of every message, and of those the JSON alone is held.
+    pub has_mime: bool,
+    /// The attachments that MIME has no bytes for, as Graph gave them.
+    pub attachments: Vec<Box<RawValue>>,
+}
+
+impl Archive {
+    /// Reads which folders the snapshot holds.
+    ///
+    /// # Errors
+    /// When the snapshot cannot be read or its records make no sense.
+    pub async fn open(view: View) -> Result<Self> {
+        let mut records = Vec::new();
+        for node in view.list(FOLDERS).await.map_err(Error::repository(WHAT))? {
+            let bytes = view.read(&node).await.map_err(Error::repository(WHAT))?;
+            records.push(state::decode_folder(&bytes)?);
+        }
+        let records = Folders::from_records(records)?;
+        let mut folders = Vec::new();
+        for record in records.iter() {
+            let fields = Fields::of(&record.folder)?;
+            folders.push(Folder {
+                id: record.id.clone(),
+                parent: record.parent.clone(),
+                display_name: fields.text("displayName").unwrap_or_default(),
+                well_known: record.well_known.clone(),
+                hidden: record.hidden,
+                directory: records.path(&record.id),
+                messages: record
+                    .months
+                    .iter()
+                    .map(|month| u64::from(month.count))
+                    .sum(),
+                json: record.folder.clone(),
+            });
+        }
+        folders.sort_by(|a, b| a.directory.cmp(&b.directory));
+        Ok(Self {
+            view,
+            folders,
+            records,
+        })
+    }
+
+    /// The folders, each after the one that it is in.
+    #[must_use]
+    pub fn folders(&self) -> &[Folder] {
+        &self.folders
+    }
+
+    /// The messages of a folder, without those of folders inside, by the names of their files.
+    ///
+    /// # Errors
+    /// When the folder is not in the snapshot or cannot be read.
+    pub async fn messages(&self, folder: &ItemId) -> Result<Vec<MessageRef>> {
+        let record = self
+            .records
+            .get(folder)
+            .ok_or(Error::NotFound("the folder"))?;
+        let path = self.records.path(folder);
+        let mut found = Vec::new();
+        for month in &record.months {
+            let directory = format!("{path}/{}", month.name);
+            for node in self
+                .view
+                .list(&directory)
+                .await
+                .map_err(Error::repository(WHAT))?
+            {
+                let name = node.name();
+                let stem = name
+                    .strip_suffix(".json")
+                    .filter(|stem| !stem.ends_with(".att"));
+                if let Some(stem) = stem.filter(|stem| suffix_of(stem).is_some()) {
+                    found.push(MessageRef {
+                        path: format!("{directory}/{stem}"),
+                    });
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// The message with this id, if the snapshot holds it.
+    ///
+    /// # Errors
+    /// When the snapshot cannot be read.
+    pub async fn find(&self, id: &ItemId) -> Result<Option<MessageRef>> {
+        let hash = IdHash::of(id);
+        let Some(entry) = state::find_entry(&self.view, &hash).await? else {
+            return Ok(None);
+        };
+        let Some((_, directory)) = self.records.directory(entry.directory) else {
+            return Ok(None);
+        };
+        let suffix = hash.suffix();
+        let nodes = self
+            .view
+            .list(&directory)
+            .await
+            .map_err(Error::repository(WHAT))?;
+        let names = nodes.iter().map(Node::name);
+        let name = names
+            .into_iter()
+            .find(|name| suffix_of(name) == Some(&suffix));
+        Ok(name.map(|name| MessageRef {
+            path: format!("{directory}/{}", stem_of(&name)),
+        }))
+    }
+
+    /// Reads a message whole.
+    ///
+    /// # Errors
+    /// When it is not there or damaged: nothing that does not match its hash is handed out.
+    pub async fn message(&self, at: &MessageRef) -> Result<Message> {
+        let json = self
+            .read(at, ".json")
+            .await?
+            .ok_or(Error::NotFound("the message"))?;
+        let json: Box<RawValue> =
+            serde_json::from_slice(&json).map_err(|error| Error::state("a message", error))?;
+        let mime = self.read(at, ".eml").await?;
+        let attachments = match self.read(at, ".att.json").await? {
+            Some(list) => serde_json::from_slice(&list)
+                .map_err(|error| Error::state("a message's attachments", error))?,
+            None => Vec::new(),
+        };
+        Ok(Message {
+            id: Fields::of(&json)?.id("id")?,
+            json,
+            has_mime: mime.is_some(),
+            mime: mime.unwrap_or_default(),
+            attachments,
+        })
+    }
+
+    /// A message's JSON alone, for asking whether the message is still there.
+    pub(crate) async fn json(&self, at: &MessageRef) -> Result<Box<RawValue>> {
+        let json = self
+            .read(at, ".json")
+            .await?
+            .ok_or(Error::NotFound("the message"))?;
+        serde_json::from_slice(&json).map_err(|error| Error::state("a message", error))
+    }
+
+    async fn read(&self, at: &MessageRef, extension: &str) -> Result<Option<Bytes>> {
+        let path = format!("{}{extension}", at.path);
+        self.view
+            .read_path(&path)
+            .await
+            .map_err(Error::repository(WHAT))
+    }
+}

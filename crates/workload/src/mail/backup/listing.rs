@@ -1,0 +1,162 @@
+//! Reads what folders report: the changes since a cursor, or everything.
+//!
+//! Several folders are read at once; their pages go through a short queue to the one place that records. A folder that fails says so and stops;
+//! the others go on. What a page means is not decided here.
+
+use futures_util::{StreamExt, stream};
+use graph::{Kind, Link, Page, Pages, Request};
+use model::ItemId;
+use serde_json::value::RawValue;
+use tokio::sync::mpsc::Sender;
+
+use super::Context;
+use crate::mail::state::Cursor;
+
+/// Folders that are read at once. More would only wait for each other: the service takes four requests at a time for a mailbox.
+const FOLDERS_AT_ONCE: usize = 4;
+/// Messages on a page. With their bodies a page has a few megabytes; the service allows a thousand.
+const PAGE_PREFERENCE: &str = "odata.maxpagesize=100";
+const PAGE_TOP: &str = "100";
+
+/// A folder to read.
+#[derive(Clone, Debug)]
+pub(super) struct Container {
+    pub(super) id: ItemId,
+    pub(super) cursor: Option<Cursor>,
+}
+
+/// What a folder reports.
+pub(super) enum Event {
+    /// Some messages, in the order in which they are to be taken, and where the listing goes on if it is interrupted after them.
+    Page {
+        container: ItemId,
+        items: Vec<Box<RawValue>>,
+        next: Option<Link>,
+    },
+    /// The cursor is of no use any more: what follows is everything that the folder holds.
+    Restart { container: ItemId },
+    /// The folder is read to its end. Without a link it cannot report changes, and what follows next time is everything again.
+    Done {
+        container: ItemId,
+        delta: Option<Link>,
+    },
+    /// The folder is not there any more.
+    Gone { container: ItemId },
+    /// The folder could not be read.
+    Failed {
+        container: ItemId,
+        error: graph::Error,
+    },
+}
+
+/// Reads all `containers` into `events`. Ends early when nobody listens any more.
+pub(super) async fn read(ctx: Context<'_>, containers: Vec<Container>, events: Sender<Event>) {
+    stream::iter(containers)
+        .for_each_concurrent(FOLDERS_AT_ONCE, |container| {
+            let events = &events;
+            async move {
+                let id = container.id.clone();
+                let last = match read_one(ctx, container, events).await {
+                    Ok(delta) => Event::Done {
+                        container: id,
+                        delta,
+                    },
+                    Err(error) if is_gone(&error) => Event::Gone { container: id },
+                    Err(error) => Event::Failed {
+                        container: id,
+                        error,
+                    },
+                };
+                // A closed queue means that the run was stopped: there is nobody to tell.
+                let _ = events.send(last).await;
+            }
+        })
+        .await;
+}
+
+async fn read_one(
+    ctx: Context<'_>,
+    container: Container,
+    events: &Sender<Event>,
+) -> graph::Result<Option<Link>> {
+    if events.is_closed() {
+        return Ok(None);
+    }
+    let id = container.id;
+    if let Some(Cursor::Delta(link) | Cursor::Next(link)) = container.cursor {
+        match pages(
+            &id,
+            ctx.graph.follow(&ctx.scope(), &link, &[PAGE_PREFERENCE]),
+            events,
+        )
+        .await
+        {
+            Err(error) if error.kind() == Kind::Resync => {}
+            answer => return answer,
+        }
+    }
+    // Survival 33-35, 55: without a cursor, or after one that expired, also in the middle of its pages, everything is listed anew.
+    let _ = events
+        .send(Event::Restart {
+            container: id.clone(),
+        })
+        .await;
+    let folder = format!("/mailFolders/{}/messages", graph::segment(id.as_str()));
+    let delta = Request::get(ctx.path(&format!("{folder}/delta"))).prefer(PAGE_PREFERENCE);
+    match pages(&id, ctx.graph.pages(&ctx.scope(), delta), events).await {
+        Err(error) if cannot_track(&error) => {}
+        answer => return answer,
+    }
+    let _ = events
+        .send(Event::Restart {
+            container: id.clone(),
+        })
+        .await;
+    let list = Request::get(ctx.path(&folder)).query("$top", PAGE_TOP);
+    pages(&id, ctx.graph.pages(&ctx.scope(), list), events).await
+}
+
+async fn pages(
+    container: &ItemId,
+    mut pages: Pages,
+    events: &Sender<Event>,
+) -> graph::Result<Option<Link>> {
+    let mut delta = None;
+    while let Some(Page {
+        items,
+        next,
+        delta: last,
+    }) = pages.next().await?
+    {
+        delta = last;
+        let container = container.clone();
+        if events
+            .send(Event::Page {
+                container,
+                items,
+                next,
+            })
+            .await
+            .is_err()
+        {
+            break;
+        }
+    }
+    Ok(delta)
+}
+
+/// Survival 94: the folder was deleted between the listing of folders and its own.
+fn is_gone(error: &graph::Error) -> bool {
+    [
+        "ErrorSyncFolderNotFound",
+        "ErrorFolderNotFound",
+        "ErrorItemNotFound",
+    ]
+    .iter()
+    .any(|code| error.has_code(code))
+}
+
+/// Survival 36, 37: some folders cannot report changes ("change tracking is not supported", a plain 400), and no mailbox over its quota can.
+fn cannot_track(error: &graph::Error) -> bool {
+    error.kind() == Kind::Invalid || error.has_code("ErrorQuotaExceeded")
+}

@@ -1,0 +1,543 @@
+//! Writes a run's findings into the draft: files, folder records, entries, ledger.
+//!
+//! It also keeps, for each message that this run heard of, which folder claims it, so that the last word counts and a message that some folder
+//! no longer reports is doubted only when no other claims it. It sends no requests.
+
+use std::collections::{HashMap, HashSet};
+
+use jiff::Timestamp;
+use model::{AccountId, FailureCause, ItemId, TenantId};
+use repository::{Content, Draft, File, Node};
+use serde_json::value::RawValue;
+
+use super::{
+    Report,
+    fetch::{Fetched, Job, Outcome},
+    hierarchy::{self, Change, Found},
+};
+use crate::{
+    Error, Result,
+    mail::{
+        json::{Headline, only_marks_differ},
+        layout::{IdHash, MAIL, STATE, message_name, month, suffix_of},
+        state::{AccountRecord, Entry, Folders, Items, Ledger},
+    },
+};
+
+const WHAT: &str = "a message";
+/// The extensions of a message's files.
+const JSON: &str = ".json";
+const MIME: &str = ".eml";
+const ATTACHMENTS: &str = ".att.json";
+
+/// The draft with all that is known of the mailbox.
+pub(super) struct Recorder {
+    pub(super) draft: Draft,
+    pub(super) account: AccountRecord,
+    pub(super) folders: Folders,
+    items: Items,
+    pub(super) ledger: Ledger,
+    claims: HashMap<IdHash, Claim>,
+    /// Messages that a folder no longer reports, with that folder.
+    pub(super) doubts: HashMap<ItemId, ItemId>,
+    reports: u64,
+    pub(super) report: Report,
+    /// Why the run must end early.
+    pub(super) stopped: Option<graph::Error>,
+}
+
+/// That a folder reports a message.
+struct Claim {
+    folder: IdHash,
+    modified: Option<Timestamp>,
+    report: u64,
+}
+
+/// What must happen for a reported message.
+pub(super) enum Next {
+    /// Nothing: it is recorded, or held already.
+    Nothing,
+    /// Its content must be fetched.
+    Fetch(Box<Job>),
+}
+
+/// Where a held message lies.
+struct Place {
+    number: u32,
+    folder: ItemId,
+    directory: String,
+    /// The month that the directory is for.
+    month: String,
+    /// The names of its files.
+    files: Vec<String>,
+}
+
+impl Recorder {
+    /// Reads the state that the draft begins with. State that cannot be understood is put aside, and everything is recorded anew (survival 40).
+    pub(super) async fn open(
+        mut draft: Draft,
+        tenant: &TenantId,
+        account: &AccountId,
+    ) -> Result<Self> {
+        let loaded = load(&mut draft, tenant, account).await;
+        let (account, folders, items, ledger) = match loaded {
+            Ok(Some(state)) => state,
+            Err(error @ (Error::Repository { .. } | Error::OtherAccount)) => return Err(error),
+            Ok(None) | Err(_) => {
+                for path in [MAIL, STATE] {
+                    draft.remove(path).await.map_err(Error::repository(WHAT))?;
+                }
+                let record = AccountRecord::new(tenant.clone(), account.clone());
+                (
+                    record,
+                    Folders::default(),
+                    Items::empty(),
+                    Ledger::default(),
+                )
+            }
+        };
+        Ok(Self {
+            draft,
+            account,
+            folders,
+            items,
+            ledger,
+            claims: HashMap::new(),
+            doubts: HashMap::new(),
+            reports: 0,
+            report: Report::default(),
+            stopped: None,
+        })
+    }
+
+    /// Takes over a new listing of the folders. Returns those that are missing from it.
+    pub(super) async fn take_hierarchy(&mut self, found: Vec<Found>) -> Result<Vec<ItemId>> {
+        let (changes, missing) = hierarchy::reconcile(&mut self.folders, found);
+        for change in changes {
+            match change {
+                Change::Make(path) => self.draft.make_dir(&path).await,
+                Change::Rename { from, to } => self.draft.rename(&from, &to).await,
+            }
+            .map_err(Error::repository("a mail folder"))?;
+        }
+        Ok(missing)
+    }
+
+    /// A folder reports a message.
+    pub(super) async fn reported(
+        &mut self,
+        container: &ItemId,
+        headline: Headline,
+        json: Box<RawValue>,
+    ) -> Result<Next> {
+        let hash = IdHash::of(&headline.id);
+        if let (Some(known), Some(modified)) = (self.claims.get(&hash), headline.modified)
+            && known.modified.is_some_and(|known| known > modified)
+        {
+            return Ok(Next::Nothing);
+        }
+        let folder = match self.folders.get(&headline.parent) {
+            Some(_) => headline.parent.clone(),
+            None => container.clone(),
+        };
+        self.reports += 1;
+        let claim = Claim {
+            folder: IdHash::of(&folder),
+            modified: headline.modified,
+            report: self.reports,
+        };
+        self.claims.insert(hash, claim);
+        self.doubts.remove(&headline.id);
+        let job = Job {
+            headline,
+            folder,
+            json,
+            report: self.reports,
+        };
+        let Some(entry) = self.items.get(&mut self.draft, &hash).await? else {
+            return Ok(Next::Fetch(Box::new(job)));
+        };
+        let place = self.place_of(&hash, entry).await?;
+        if let Some(place) = place {
+            if entry.version == job.headline.version && place.folder == job.folder {
+                return Ok(Next::Nothing);
+            }
+            if let Some(old) = self.held_json(&place).await?
+                && only_marks_differ(&old, &job.json)
+                && place.files.iter().any(|name| name.ends_with(MIME))
+            {
+                self.mark(&hash, place, job).await?;
+                return Ok(Next::Nothing);
+            }
+        }
+        Ok(Next::Fetch(Box::new(job)))
+    }
+
+    /// A folder reports that a message is not in it any more. Another folder's claim stands against it.
+    pub(super) fn unreported(&mut self, container: &ItemId, id: ItemId) {
+        let hash = IdHash::of(&id);
+        if let Some(claim) = self.claims.get(&hash) {
+            if claim.folder != IdHash::of(container) {
+                return;
+            }
+            self.claims.remove(&hash);
+        }
+        self.doubts.insert(id, container.clone());
+    }
+
+    /// After everything in the folder was listed: what is held of it but was not listed is doubted.
+    pub(super) async fn doubt_unlisted(&mut self, container: &ItemId) -> Result<()> {
+        let here = IdHash::of(container);
+        let claimed = self.claims.iter().filter(|(_, claim)| claim.folder == here);
+        let claimed: HashSet<String> = claimed.map(|(hash, _)| hash.suffix()).collect();
+        let Some(record) = self.folders.get(container) else {
+            return Ok(());
+        };
+        let path = self.folders.path(container);
+        let directories: Vec<String> = record
+            .months
+            .iter()
+            .map(|month| format!("{path}/{}", month.name))
+            .collect();
+        for directory in directories {
+            for node in self.list(&directory).await? {
+                let name = node.name();
+                let is_message = name.ends_with(JSON) && !name.ends_with(ATTACHMENTS);
+                if !is_message || suffix_of(&name).is_none_or(|suffix| claimed.contains(suffix)) {
+                    continue;
+                }
+                let json = self.read_json(&format!("{directory}/{name}")).await?;
+                let id = crate::mail::json::Fields::of(&json)?.id("id")?;
+                if !self.claims.contains_key(&IdHash::of(&id)) {
+                    self.doubts.insert(id, container.clone());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Records what was fetched, unless a later report made it outdated.
+    pub(super) async fn fetched(&mut self, fetched: Fetched, now: Timestamp) -> Result<()> {
+        let Fetched {
+            job,
+            json,
+            bytes,
+            outcome,
+        } = fetched;
+        let hash = IdHash::of(&job.headline.id);
+        if self
+            .claims
+            .get(&hash)
+            .is_none_or(|claim| claim.report != job.report)
+        {
+            return Ok(());
+        }
+        let (id, folder) = (job.headline.id.clone(), job.folder.clone());
+        match outcome {
+            Outcome::Whole { mime, attachments } => {
+                let held = self.put(&hash, &job, json, Some(mime), attachments).await?;
+                self.ledger.clear(&id);
+                if held {
+                    self.report.changed += 1
+                } else {
+                    self.report.added += 1
+                }
+                self.report.bytes += bytes;
+            }
+            Outcome::Gone => {
+                self.claims.remove(&hash);
+                self.doubts.insert(id, folder);
+            }
+            Outcome::Skipped(cause) => {
+                self.put_json_alone(&hash, &job, json).await?;
+                self.ledger.skip(id, folder, cause);
+            }
+            Outcome::NoMime(code) => {
+                self.put_json_alone(&hash, &job, json).await?;
+                self.ledger
+                    .fail(id, folder, FailureCause::Corrupt, code, now);
+            }
+            Outcome::Failed(cause, code) => self.ledger.fail(id, folder, cause, code, now),
+            Outcome::Refused(error) => {
+                let code = error.code().map(str::to_owned);
+                self.ledger
+                    .fail(id, folder, FailureCause::AccessDenied, code, now);
+                self.stopped.get_or_insert(error);
+            }
+        }
+        Ok(())
+    }
+
+    /// The source says that the message is gone.
+    pub(super) async fn gone(&mut self, id: &ItemId) -> Result<()> {
+        let hash = IdHash::of(id);
+        self.ledger.clear(id);
+        let Some(entry) = self.items.get(&mut self.draft, &hash).await? else {
+            return Ok(());
+        };
+        if let Some(place) = self.place_of(&hash, entry).await? {
+            self.take_away(&place, &place.files).await?;
+        }
+        self.folders.leave(entry.directory);
+        self.items.remove(&mut self.draft, &hash).await?;
+        self.report.removed += 1;
+        Ok(())
+    }
+
+    /// Whether anything is held of the message.
+    pub(super) async fn holds(&mut self, id: &ItemId) -> Result<bool> {
+        Ok(self
+            .items
+            .get(&mut self.draft, &IdHash::of(id))
+            .await?
+            .is_some())
+    }
+
+    /// Whether a folder of this run reports the message.
+    pub(super) fn is_claimed(&self, id: &ItemId) -> bool {
+        self.claims.contains_key(&IdHash::of(id))
+    }
+
+    /// A folder that the source says is gone, and that holds nothing any more, leaves the snapshot.
+    pub(super) async fn drop_folder(&mut self, id: &ItemId) -> Result<()> {
+        let Some(record) = self.folders.get(id) else {
+            return Ok(());
+        };
+        if !record.months.is_empty()
+            || self
+                .folders
+                .iter()
+                .any(|other| other.parent.as_ref() == Some(id))
+        {
+            return Ok(());
+        }
+        let path = self.folders.path(id);
+        self.draft
+            .remove(&path)
+            .await
+            .map_err(Error::repository("a mail folder"))?;
+        self.folders.remove(id);
+        Ok(())
+    }
+
+    /// Writes all state that changed to the draft.
+    pub(super) async fn save(&mut self) -> Result<()> {
+        self.items.save(&mut self.draft).await?;
+        self.folders.save(&mut self.draft).await?;
+        self.ledger.save(&mut self.draft).await
+    }
+
+    /// A message whose content is held: its marks and its place are brought up to date.
+    async fn mark(&mut self, hash: &IdHash, place: Place, job: Job) -> Result<()> {
+        let bytes = bytes::Bytes::copy_from_slice(job.json.get().as_bytes());
+        let size = bytes.len() as u64;
+        let json = self
+            .draft
+            .writer()
+            .store(bytes)
+            .await
+            .map_err(Error::repository(WHAT))?;
+        let (number, directory) = self.move_to(&job, Some(&place))?;
+        let name = message_name(job.headline.received, &job.headline.subject, hash);
+        for file in &place.files {
+            let from = format!("{}/{file}", place.directory);
+            for extension in [ATTACHMENTS, MIME] {
+                if file.ends_with(extension) {
+                    let to = format!("{directory}/{name}{extension}");
+                    if from != to {
+                        self.draft
+                            .rename(&from, &to)
+                            .await
+                            .map_err(Error::repository(WHAT))?;
+                    }
+                }
+            }
+            let is_json = file.ends_with(JSON) && !file.ends_with(ATTACHMENTS);
+            if is_json && from != format!("{directory}/{name}{JSON}") {
+                self.draft
+                    .remove(&from)
+                    .await
+                    .map_err(Error::repository(WHAT))?;
+            }
+        }
+        self.put_file(&format!("{directory}/{name}{JSON}"), json, &job)
+            .await?;
+        self.enter(*hash, number, &job).await?;
+        self.ledger.clear(&job.headline.id);
+        self.report.marked += 1;
+        self.report.bytes += size;
+        Ok(())
+    }
+
+    async fn put_json_alone(&mut self, hash: &IdHash, job: &Job, json: Content) -> Result<()> {
+        // A good older version is worth more than half of the new one.
+        if self.items.get(&mut self.draft, hash).await?.is_none() {
+            self.put(hash, job, json, None, None).await?;
+        }
+        Ok(())
+    }
+
+    /// Writes a message's files in place of whatever was held of it. True when something was.
+    async fn put(
+        &mut self,
+        hash: &IdHash,
+        job: &Job,
+        json: Content,
+        mime: Option<Content>,
+        attachments: Option<Content>,
+    ) -> Result<bool> {
+        let held = self.items.get(&mut self.draft, hash).await?;
+        let place = match held {
+            Some(entry) => self.place_of(hash, entry).await?,
+            None => None,
+        };
+        let (number, directory) = self.move_to(job, place.as_ref())?;
+        if let Some(place) = &place {
+            self.take_away(place, &place.files).await?;
+        }
+        let name = message_name(job.headline.received, &job.headline.subject, hash);
+        self.put_file(&format!("{directory}/{name}{JSON}"), json, job)
+            .await?;
+        if let Some(mime) = mime {
+            self.put_file(&format!("{directory}/{name}{MIME}"), mime, job)
+                .await?;
+        }
+        if let Some(attachments) = attachments {
+            self.put_file(
+                &format!("{directory}/{name}{ATTACHMENTS}"),
+                attachments,
+                job,
+            )
+            .await?;
+        }
+        self.enter(*hash, number, job).await?;
+        Ok(held.is_some())
+    }
+
+    /// The directory for the message: where it lies, if that is still right, or another one.
+    fn move_to(&mut self, job: &Job, place: Option<&Place>) -> Result<(u32, String)> {
+        let month = month(job.headline.received);
+        let number = match place {
+            Some(place) if place.folder == job.folder && place.month == month => place.number,
+            _ => {
+                if let Some(place) = place {
+                    self.folders.leave(place.number);
+                }
+                self.folders
+                    .place(&job.folder, &month)
+                    .ok_or_else(|| Error::state(WHAT, "its folder is not recorded"))?
+            }
+        };
+        let (_, directory) = self
+            .folders
+            .directory(number)
+            .ok_or_else(|| Error::state(WHAT, "its directory is not recorded"))?;
+        Ok((number, directory))
+    }
+
+    async fn put_file(&mut self, path: &str, content: Content, job: &Job) -> Result<()> {
+        let mtime = job.headline.received.unwrap_or(Timestamp::UNIX_EPOCH);
+        self.draft
+            .put(path, File { content, mtime })
+            .await
+            .map_err(Error::repository(WHAT))
+    }
+
+    async fn enter(&mut self, hash: IdHash, directory: u32, job: &Job) -> Result<()> {
+        let version = job.headline.version;
+        self.items
+            .insert(&mut self.draft, hash, Entry { directory, version })
+            .await
+    }
+
+    async fn take_away(&mut self, place: &Place, files: &[String]) -> Result<()> {
+        for file in files {
+            self.draft
+                .remove(&format!("{}/{file}", place.directory))
+                .await
+                .map_err(Error::repository(WHAT))?;
+        }
+        Ok(())
+    }
+
+    /// Where a message lies; `None` when state and tree disagree, which the next writing of it mends.
+    async fn place_of(&mut self, hash: &IdHash, entry: Entry) -> Result<Option<Place>> {
+        let Some((record, directory)) = self.folders.directory(entry.directory) else {
+            return Ok(None);
+        };
+        let folder = record.id.clone();
+        let month = directory
+            .rsplit('/')
+            .next()
+            .and_then(|name| name.rsplit_once('~'))
+            .map(|(month, _)| month.to_owned());
+        let suffix = hash.suffix();
+        let nodes = self.list(&directory).await?;
+        let names = nodes.iter().map(|node| node.name().into_owned());
+        let files: Vec<String> = names
+            .filter(|name| suffix_of(name) == Some(&suffix))
+            .collect();
+        Ok((!files.is_empty()).then(|| Place {
+            number: entry.directory,
+            folder,
+            directory,
+            month: month.unwrap_or_default(),
+            files,
+        }))
+    }
+
+    /// The entries of a directory; none where there is no directory.
+    async fn list(&mut self, directory: &str) -> Result<Vec<Node>> {
+        match self.draft.list(directory).await {
+            Err(error) if error.kind() == repository::Kind::NotFound => Ok(Vec::new()),
+            listed => listed.map_err(Error::repository(WHAT)),
+        }
+    }
+
+    async fn held_json(&mut self, place: &Place) -> Result<Option<Box<RawValue>>> {
+        let name = place
+            .files
+            .iter()
+            .find(|name| name.ends_with(JSON) && !name.ends_with(ATTACHMENTS));
+        match name {
+            Some(name) => Ok(Some(
+                self.read_json(&format!("{}/{name}", place.directory))
+                    .await?,
+            )),
+            None => Ok(None),
+        }
+    }
+
+    async fn read_json(&mut self, path: &str) -> Result<Box<RawValue>> {
+        let bytes = self
+            .draft
+            .read_path(path)
+            .await
+            .map_err(Error::repository(WHAT))?;
+        serde_json::from_slice(&bytes.unwrap_or_default())
+            .map_err(|error| Error::state(WHAT, error))
+    }
+
+    /// Notes that the message, whose fate could not be learnt, is owed an answer.
+    pub(super) fn doubtful(
+        &mut self,
+        id: ItemId,
+        container: ItemId,
+        code: Option<String>,
+        now: Timestamp,
+    ) {
+        self.ledger
+            .fail(id, container, FailureCause::Doubtful, code, now);
+    }
+}
+
+type State = (AccountRecord, Folders, Items, Ledger);
+
+async fn load(draft: &mut Draft, tenant: &TenantId, account: &AccountId) -> Result<Option<State>> {
+    let Some(record) = AccountRecord::load(draft, tenant, account).await? else {
+        return Ok(None);
+    };
+    let folders = Folders::load(draft).await?;
+    let ledger = Ledger::load(draft).await?;
+    Ok(Some((record, folders, Items::default(), ledger)))
+}

@@ -1,0 +1,75 @@
+//! What a run did, in numbers that were counted and not intended.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use model::{FailureCause, ItemFailure, ItemId, Skip};
+
+/// Counts that grow while a run goes on, for whoever shows its progress.
+#[derive(Debug, Default)]
+pub struct Progress {
+    messages: AtomicU64,
+    bytes: AtomicU64,
+}
+
+impl Progress {
+    pub(crate) fn add(&self, messages: u64, bytes: u64) {
+        self.messages.fetch_add(messages, Ordering::Relaxed);
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Messages recorded so far.
+    pub fn messages(&self) -> u64 {
+        self.messages.load(Ordering::Relaxed)
+    }
+
+    /// Bytes of MIME and JSON stored so far, before compression.
+    pub fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+}
+
+/// The outcome of a run over a mailbox.
+#[derive(Debug, Default)]
+pub struct Report {
+    /// Folders in the mailbox.
+    pub folders: u64,
+    /// Messages recorded that were not held before.
+    pub added: u64,
+    /// Messages whose content changed and was fetched again.
+    pub changed: u64,
+    /// Messages of which only the place or the marks changed.
+    pub marked: u64,
+    /// Messages that the source says are gone.
+    pub removed: u64,
+    /// Bytes of MIME and JSON stored, before compression.
+    pub bytes: u64,
+    /// Requests that asked whether a message is really gone.
+    pub doubts_asked: u64,
+    /// Everything that is still owed, this run's failures and those of runs before.
+    pub failures: Vec<ItemFailure>,
+    /// Everything that can never be copied.
+    pub skips: Vec<Skip>,
+    /// Folders that could not be read this time and stand in the snapshot as they were before.
+    pub containers: Vec<ContainerFailure>,
+    /// Why the run ended before everything was read, if it did.
+    pub stopped: Option<graph::Error>,
+}
+
+impl Report {
+    /// Whether everything that the mailbox holds is in the snapshot, but for skips.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.failures.is_empty() && self.containers.is_empty() && self.stopped.is_none()
+    }
+}
+
+/// A folder that could not be read.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ContainerFailure {
+    /// The folder.
+    pub container: ItemId,
+    /// Why.
+    pub cause: FailureCause,
+    /// Microsoft's own code, where there was one.
+    pub code: Option<String>,
+}
