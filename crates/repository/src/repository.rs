@@ -166,6 +166,8 @@ impl Repository {
             }
             None => None,
         };
+        // From here on it is noticed if somebody prunes.
+        self.0.index.refresh(&self.0.storage).await?;
         Ok(Draft::new(Arc::clone(&self.0), parent))
     }
 
@@ -204,13 +206,13 @@ impl Inner {
 
     /// The content of a blob, its hash checked.
     pub(crate) async fn blob(self: &Arc<Self>, kind: BlobKind, id: BlobId) -> Result<Vec<u8>> {
-        let generation = self.index.generation();
-        match self.try_blob(kind, id).await {
-            Err(Error::Damaged { .. })
-                if self.index.refresh(&self.storage).await? != generation =>
-            {
-                // Somebody has pruned, and it may be in another pack now.
-                self.try_blob(kind, id).await
+        let location = self.locate(kind, id).await?;
+        match self.blob_at(location).await {
+            Err(Error::Damaged { .. }) => {
+                // If somebody has pruned, it is in another pack now.
+                self.index.refresh(&self.storage).await?;
+                let location = self.locate(kind, id).await?;
+                self.blob_at(location).await
             }
             outcome => outcome,
         }
@@ -218,17 +220,19 @@ impl Inner {
 
     /// The length of a blob of content, by the index.
     pub(crate) async fn content_length(&self, id: BlobId) -> Result<u64> {
-        let kind = BlobKind::Content;
-        let location = self.index.find(&self.storage, &self.key, kind, id).await?;
-        let Location { entry, .. } =
-            location.ok_or(Error::damaged(kind.subject(id), Problem::Missing))?;
-        Ok(entry.content_length())
+        let location = self.locate(BlobKind::Content, id).await?;
+        Ok(location.entry.content_length())
     }
 
-    async fn try_blob(self: &Arc<Self>, kind: BlobKind, id: BlobId) -> Result<Vec<u8>> {
-        let location = self.index.find(&self.storage, &self.key, kind, id).await?;
-        let location = location.ok_or(Error::damaged(kind.subject(id), Problem::Missing))?;
-        self.blob_at(location).await
+    /// Where a blob is. Somebody may have added to the index since it was listed, so it is listed again before a blob counts as missing.
+    async fn locate(&self, kind: BlobKind, id: BlobId) -> Result<Location> {
+        let find = || self.index.find(&self.storage, &self.key, kind, id);
+        let mut found = find().await?;
+        if found.is_none() {
+            self.index.refresh(&self.storage).await?;
+            found = find().await?;
+        }
+        found.ok_or(Error::damaged(kind.subject(id), Problem::Missing))
     }
 
     /// The content of the blob at a place, its hash checked.

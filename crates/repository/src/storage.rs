@@ -160,19 +160,18 @@ impl Storage {
         id: ObjectId,
         range: Range<u64>,
     ) -> Result<Bytes> {
-        let length = range.end - range.start;
-        let bytes = self
-            .store
-            .get_range(&kind.path(id), range)
-            .await
-            .map_err(|error| missing(kind, id, error))?;
-        if bytes.len() as u64 == length {
-            Ok(bytes)
-        } else {
-            Err(Error::damaged(
-                Subject::Object(kind, id),
-                Problem::Truncated,
-            ))
+        let path = kind.path(id);
+        let end = range.end;
+        let length = end - range.start;
+        let truncated = Error::damaged(Subject::Object(kind, id), Problem::Truncated);
+        match self.store.get_range(&path, range).await {
+            Ok(bytes) if bytes.len() as u64 == length => Ok(bytes),
+            Ok(_) => Err(truncated),
+            // Stores have no common error for a range beyond the end.
+            Err(error) => match self.store.head(&path).await {
+                Ok(meta) if meta.size < end => Err(truncated),
+                _ => Err(missing(kind, id, error)),
+            },
         }
     }
 
