@@ -36,7 +36,7 @@ mod world;
 
 pub use call::{Call, Effects, Preferences, Query};
 pub use clock::{Clock, ManualClock, SystemClock};
-pub use coverage::{coverage, routes};
+pub use coverage::{BEYOND_THE_MAP, coverage, routes};
 pub use emulator::{Emulator, Running, Settings};
 pub use error::{Error, ErrorKind};
 pub use fault::{FaultBody, FaultRule};

@@ -2,8 +2,6 @@
 
 use std::sync::PoisonError;
 
-use data_encoding::BASE64URL;
-
 use super::{
     folder::{self, FolderKey},
     id::IdForm,
@@ -14,6 +12,9 @@ use crate::{Call, GraphError};
 
 /// The largest request body that Exchange takes in one piece.
 const BODY_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// No id of Exchange is shorter.
+const ID_CHARS_MIN: usize = 24;
 
 /// Runs `work` on the mailbox of the call, alone.
 pub(crate) fn with_mailbox<T>(
@@ -76,10 +77,9 @@ pub(crate) fn message(call: &Call, mailbox: &Mailbox) -> Result<MessageKey, Grap
 
 /// 404, or 400 for what cannot be an id.
 fn not_found(id: &str) -> GraphError {
-    let possible = folder::well_known(id).is_some()
-        || BASE64URL
-            .decode(id.as_bytes())
-            .is_ok_and(|bytes| bytes.len() > 16);
+    let in_alphabet = |b: u8| b.is_ascii_alphanumeric() || b"-_=".contains(&b);
+    let like_an_id = id.len() >= ID_CHARS_MIN && id.bytes().all(in_alphabet);
+    let possible = like_an_id || folder::well_known(id).is_some();
     if possible {
         GraphError::item_not_found()
     } else {

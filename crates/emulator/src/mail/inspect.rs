@@ -68,6 +68,19 @@ impl Mailbox {
         self.messages_in(None).len()
     }
 
+    /// The folder that a message lies in.
+    #[must_use]
+    pub fn message_home(&self, key: MessageKey) -> Option<FolderKey> {
+        self.message(key).map(|message| message.folder)
+    }
+
+    /// The id that a message has until it moves.
+    #[must_use]
+    pub fn default_id(&self, key: MessageKey) -> Option<String> {
+        let message = self.message(key)?;
+        Some(self.message_id(message, IdForm::Default))
+    }
+
     fn message_view(&self, message: &Message) -> MessageView {
         let wants = |name: &str| name != "internetMessageHeaders" && name != "uniqueBody";
         let manner = Manner {

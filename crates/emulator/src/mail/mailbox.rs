@@ -132,11 +132,6 @@ impl Mailbox {
         self.message(key).map(|message| message.content.mime(false))
     }
 
-    /// All messages, also deleted ones that can be recovered.
-    pub(crate) fn all_messages(&self) -> impl Iterator<Item = &Message> {
-        self.messages.values()
-    }
-
     /// The mailbox's own id.
     #[must_use]
     pub fn guid(&self) -> Uuid {

@@ -195,7 +195,7 @@ fn attachments() -> Vec<Route> {
 }
 
 fn uploads() -> Vec<Route> {
-    const SESSION: &str = "/api/v2.0/Users/{user}/Messages/{message}/AttachmentSessions/{session}";
+    const SESSION: &str = "/api/gv1.0/Users/{user}/Messages/{message}/AttachmentSessions/{session}";
     let row = |method, handler| row(method, SESSION, Access::UrlToken, TOKEN, handler);
     vec![
         row(Method::PUT, upload::put),

@@ -72,7 +72,7 @@ pub(crate) fn create(call: &Call) -> Result<Reply, GraphError> {
             mailbox.uploads.pop_first();
         }
         let url = format!(
-            "{}/api/v2.0/Users('{user}@{}')/Messages('{}')/AttachmentSessions('{number}')?authtoken={}",
+            "{}/api/gv1.0/Users('{user}@{}')/Messages('{}')/AttachmentSessions('{number}')?authtoken={}",
             call.origin,
             call.tenant.id,
             mailbox.message_id(mailbox.existing_message(message)?, id_form(call)),
@@ -146,7 +146,7 @@ pub(crate) fn put(call: &Call) -> Result<Reply, GraphError> {
         let owner = call.param("message");
         let id = mailbox.ids.attachment(owner, attachment.number);
         let location = format!(
-            "{}/api/v2.0/Users('{}')/Messages('{owner}')/Attachments('{id}')",
+            "{}/api/gv1.0/Users('{}')/Messages('{owner}')/Attachments('{id}')",
             call.origin,
             call.param("user"),
         );

@@ -1,0 +1,19 @@
+//! The emulator as a client sees it, over HTTP.
+
+mod harness;
+
+mod batch;
+mod coverage;
+mod directory;
+mod entra;
+mod faults;
+mod hostile;
+mod mail_attachments;
+mod mail_convergence;
+mod mail_delta;
+mod mail_folders;
+mod mail_messages;
+mod mail_support;
+mod odata;
+mod throttle;
+mod world;
