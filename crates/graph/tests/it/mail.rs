@@ -1,1 +1,374 @@
-//! End to end against the emulator.
+//! End to end against the emulator: what the scripted server cannot be wrong about.
+
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+use emulator::{Emulator, Running, Settings, World};
+use futures_util::future::try_join_all;
+use graph::{
+    Client, Cloud, Credential, Kind, Link, Options, Pages, Request, Result, Scope,
+    UPLOAD_CHUNK_BYTES, segment,
+};
+use jiff::Timestamp;
+use model::{Clock, SimulatedClock, TenantId};
+use rsa::{RsaPublicKey, pkcs1::DecodeRsaPublicKey, pkcs8::EncodePublicKey};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::{server::mailbox, tokens::certificate};
+
+/// Lets the emulator live on the client's clock.
+#[derive(Debug)]
+struct SameTime(SimulatedClock);
+
+impl emulator::Clock for SameTime {
+    fn now(&self) -> Timestamp {
+        self.0.now()
+    }
+}
+
+struct Bench {
+    emulator: Running,
+    clock: SimulatedClock,
+    client: Client,
+    /// Object ids of those who have mail.
+    people: Vec<String>,
+}
+
+impl Bench {
+    async fn start(change: impl FnOnce(Settings) -> Settings) -> Self {
+        let clock = SimulatedClock::new("2026-11-10T12:00:00Z".parse().expect("a time"));
+        let settings = Settings {
+            clock: Arc::new(SameTime(clock.clone())),
+            ..Settings::new(World::new().users(4, 7))
+        };
+        let emulator = Emulator::start(change(settings)).await.expect("it starts");
+        let client = Client::new(options(&emulator, &clock)).expect("good options");
+        let has_mail = |user: &Arc<emulator::User>| {
+            let mailbox = emulator.tenant().mailbox(user.id)?;
+            let count = mailbox
+                .lock()
+                .expect("no thread panics here")
+                .message_count();
+            (count > 0).then(|| user.id.to_string())
+        };
+        let people = emulator
+            .tenant()
+            .users()
+            .iter()
+            .filter_map(has_mail)
+            .collect();
+        Self {
+            emulator,
+            clock,
+            client,
+            people,
+        }
+    }
+
+    async fn throttled() -> Self {
+        Self::start(|settings| Settings {
+            throttle: true,
+            ..settings
+        })
+        .await
+    }
+
+    /// The first person, and the scope of their mailbox.
+    fn person(&self) -> (&str, Scope) {
+        (&self.people[0], mailbox(&self.people[0]))
+    }
+
+    async fn list(&self, scope: &Scope, request: Request) -> Result<(Vec<Entry>, Option<Link>)> {
+        read_all(self.client.pages(scope, request)).await
+    }
+}
+
+fn options(emulator: &Running, clock: &SimulatedClock) -> Options {
+    Options::new(
+        Cloud::at(&emulator.base_url).expect("a loopback address"),
+        TenantId::new(emulator.tenant_id.to_string()).expect("an id"),
+        emulator.client_id.to_string(),
+        Credential::secret(emulator.client_secret.clone()),
+        Arc::new(clock.clone()),
+        7,
+    )
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Entry {
+    id: String,
+    user_principal_name: Option<String>,
+    display_name: Option<String>,
+}
+
+async fn read_all(mut pages: Pages) -> Result<(Vec<Entry>, Option<Link>)> {
+    let (mut entries, mut delta) = (Vec::new(), None);
+    while let Some(page) = pages.next().await? {
+        let read = page
+            .items
+            .iter()
+            .map(|item| serde_json::from_str(item.get()));
+        entries.extend(read.map(|entry: serde_json::Result<Entry>| entry.expect("an entry")));
+        delta = page.delta;
+    }
+    Ok((entries, delta))
+}
+
+#[tokio::test]
+async fn users_are_listed_page_by_page() {
+    let bench = Bench::start(|settings| settings).await;
+    let request = Request::get("/users")
+        .query("$select", "id,userPrincipalName")
+        .query("$top", "2");
+    let (users, _) = bench.list(&Scope::Directory, request).await.expect("users");
+    let names: BTreeSet<_> = users
+        .iter()
+        .filter_map(|user| user.user_principal_name.clone())
+        .collect();
+    let expected = bench.emulator.tenant().users();
+    let expected: BTreeSet<_> = expected
+        .iter()
+        .map(|user| user.principal_name.clone())
+        .collect();
+    assert_eq!(names, expected);
+    assert!(bench.client.counters().of("GET users") > 1);
+}
+
+#[tokio::test]
+async fn a_certificate_signs_in_until_it_is_taken_away() {
+    let bench = Bench::start(|settings| settings).await;
+    let made = certificate();
+    let public = RsaPublicKey::from_pkcs1_der(&made.public).expect("a key");
+    let tenant = bench.emulator.tenant();
+    let mut app = tenant
+        .app(bench.emulator.client_id)
+        .expect("the application");
+    app.certificates.push(emulator::Certificate {
+        der: made.der.clone(),
+        public_key_der: public.to_public_key_der().expect("DER").into_vec(),
+        expires: bench.clock.now() + Duration::from_secs(86_400),
+    });
+    tenant.set_app(app.clone());
+    let sign_in = async |credential: Credential| {
+        let options = Options {
+            credential,
+            ..options(&bench.emulator, &bench.clock)
+        };
+        Client::new(options).expect("good options").sign_in().await
+    };
+    let credential = Credential::certificate(&made.pem, &made.key_pem).expect("a pair");
+    sign_in(credential.clone()).await.expect("a token");
+    app.certificates.clear();
+    tenant.set_app(app);
+    let error = sign_in(credential)
+        .await
+        .expect_err("an unknown certificate");
+    assert_eq!(
+        error.kind(),
+        Kind::SignIn(graph::SignIn::WrongCertificate),
+        "{error}"
+    );
+    let error = sign_in(Credential::secret("guess"))
+        .await
+        .expect_err("a wrong secret");
+    assert_eq!(
+        error.kind(),
+        Kind::SignIn(graph::SignIn::WrongSecret),
+        "{error}"
+    );
+}
+
+/// Every message of a mailbox is found by its folders' deltas, in pages, and nothing is found after that.
+#[tokio::test]
+async fn deltas_find_every_message_once() {
+    let bench = Bench::start(|settings| settings).await;
+    let (user, scope) = bench.person();
+    let user = segment(user);
+    let folders = Request::get(format!("/users/{user}/mailFolders/delta"));
+    let (folders, _) = bench.list(&scope, folders).await.expect("folders");
+    assert!(
+        folders
+            .iter()
+            .any(|folder| folder.display_name.as_deref() == Some("Inbox"))
+    );
+    let mut found = Vec::new();
+    for folder in &folders {
+        let path = format!(
+            "/users/{user}/mailFolders/{}/messages/delta",
+            segment(&folder.id)
+        );
+        let (messages, delta) = bench
+            .list(&scope, Request::get(path).prefer("odata.maxpagesize=7"))
+            .await
+            .expect("messages");
+        found.extend(messages.into_iter().map(|message| message.id));
+        let delta = delta.expect("a delta link");
+        let again = bench
+            .client
+            .follow(&scope, &delta, &["odata.maxpagesize=7"]);
+        assert!(read_all(again).await.expect("no change").0.is_empty());
+    }
+    let id = user.parse().expect("an object id");
+    let held = bench.emulator.tenant().mailbox(id).expect("a mailbox");
+    let held = held.lock().expect("no thread panics here");
+    let expected: BTreeSet<String> = held.message_views().map(|view| view.id).collect();
+    assert_eq!(found.len(), expected.len());
+    assert_eq!(
+        found.into_iter().collect::<BTreeSet<_>>(),
+        expected,
+        "immutable ids throughout"
+    );
+    assert_eq!(bench.client.counters().retries, 0);
+}
+
+#[tokio::test]
+async fn mime_comes_byte_for_byte_alone_and_in_batches() {
+    let bench = Bench::start(|settings| settings).await;
+    let (user, scope) = bench.person();
+    let id = user.parse().expect("an object id");
+    let held = bench.emulator.tenant().mailbox(id).expect("a mailbox");
+    let views: Vec<_> = held
+        .lock()
+        .expect("no thread panics here")
+        .message_views()
+        .take(25)
+        .collect();
+    let request = |id: &str| Request::get(format!("/users/{user}/messages/{}/$value", segment(id)));
+    let alone = bench
+        .client
+        .send(&scope, request(&views[0].id))
+        .await
+        .expect("MIME");
+    assert!(alone.body == views[0].mime);
+    let mut requests: Vec<Request> = views.iter().map(|view| request(&view.id)).collect();
+    requests
+        .push(Request::get(format!("/users/{user}/messages/AAMkNobody")).query("$select", "id"));
+    let answers = bench.client.batch(&scope, requests).await.expect("answers");
+    for (view, answer) in views.iter().zip(&answers) {
+        assert!(answer.as_ref().expect("MIME").body == view.mime);
+    }
+    let missing = answers
+        .last()
+        .expect("the last")
+        .as_ref()
+        .expect_err("no such message");
+    assert!(
+        matches!(missing.kind(), Kind::NotFound | Kind::Invalid),
+        "{missing}"
+    );
+}
+
+#[tokio::test]
+async fn a_large_attachment_is_uploaded_in_ranges() {
+    let bench = Bench::start(|settings| settings).await;
+    let (user, scope) = bench.person();
+    let draft = Request::post(format!("/users/{user}/messages")).json(&json!({"subject": "large"}));
+    let draft = bench
+        .client
+        .send(&scope, draft.expect("JSON"))
+        .await
+        .expect("a draft");
+    let draft: Entry = draft.json().expect("a message");
+    let content: bytes::Bytes = (0..2 * UPLOAD_CHUNK_BYTES + 99)
+        .map(|n| (n % 241) as u8)
+        .collect();
+    let attachments = format!("/users/{user}/messages/{}/attachments", segment(&draft.id));
+    let item = json!({"AttachmentItem": {"attachmentType": "file", "name": "a.bin", "size": content.len()}});
+    let session = Request::post(format!("{attachments}/createUploadSession")).json(&item);
+    let session = bench
+        .client
+        .send(&scope, session.expect("JSON"))
+        .await
+        .expect("a session");
+    let session: Value = session.json().expect("JSON");
+    let link = Link::new(session["uploadUrl"].as_str().expect("an address"));
+    bench
+        .client
+        .upload(&scope, &link, content.clone())
+        .await
+        .expect("uploaded");
+    let (listed, _) = bench
+        .list(&scope, Request::get(attachments.clone()))
+        .await
+        .expect("attachments");
+    assert_eq!(listed.len(), 1);
+    let value = Request::get(format!("{attachments}/{}/$value", segment(&listed[0].id)));
+    assert!(bench.client.send(&scope, value).await.expect("bytes").body == content);
+    assert_eq!(bench.client.counters().of("PUT uploadUrl"), 3);
+}
+
+/// survival 12: a token that Microsoft declares expired is replaced without anybody noticing.
+#[tokio::test]
+async fn expired_tokens_are_replaced_in_passing() {
+    let bench = Bench::start(|settings| settings).await;
+    let (user, scope) = bench.person();
+    for _ in 0..3 {
+        let request = Request::get(format!("/users/{user}/mailFolders"));
+        bench.client.send(&scope, request).await.expect("folders");
+        bench.emulator.expire_tokens();
+    }
+    assert_eq!(bench.client.counters().sign_ins, 3);
+}
+
+/// survival 3, 4: sixteen workers in two mailboxes under the documented limits are slowed by our own counting alone.
+#[tokio::test]
+async fn a_busy_run_is_never_throttled() {
+    let bench = Bench::throttled().await;
+    let begun = bench.clock.elapsed();
+    let worker = |number: usize| {
+        let (client, user) = (&bench.client, &bench.people[number % 2]);
+        async move {
+            let scope = mailbox(user);
+            for _ in 0..1500 {
+                let request =
+                    Request::get(format!("/users/{user}/mailFolders/inbox")).query("$select", "id");
+                client.send(&scope, request).await?;
+            }
+            Ok::<(), graph::Error>(())
+        }
+    };
+    try_join_all((0..16).map(worker))
+        .await
+        .expect("all answered");
+    let counters = bench.client.counters();
+    assert_eq!(counters.total(), 24_000);
+    assert_eq!(counters.throttled, 0);
+    assert_eq!(bench.emulator.stats().throttled, 0);
+    let took = bench.clock.elapsed() - begun;
+    assert!(
+        (Duration::from_secs(600)..Duration::from_secs(610)).contains(&took),
+        "{took:?}"
+    );
+}
+
+/// survival 3: batches share the mailbox with other requests and are not throttled either.
+#[tokio::test]
+async fn batches_and_single_requests_share_a_mailbox() {
+    let bench = Bench::throttled().await;
+    let (user, scope) = bench.person();
+    let one = || Request::get(format!("/users/{user}/mailFolders/inbox")).query("$select", "id");
+    let worker = |number: usize| {
+        let scope = &scope;
+        let bench = &bench;
+        async move {
+            for _ in 0..20 {
+                match number % 2 {
+                    0 => drop(bench.client.send(scope, one()).await?),
+                    _ => {
+                        let answers = bench
+                            .client
+                            .batch(scope, (0..20).map(|_| one()).collect())
+                            .await?;
+                        assert!(answers.iter().all(Result::is_ok));
+                    }
+                }
+            }
+            Ok::<(), graph::Error>(())
+        }
+    };
+    try_join_all((0..8).map(worker))
+        .await
+        .expect("all answered");
+    assert_eq!(bench.emulator.stats().throttled, 0);
+}
