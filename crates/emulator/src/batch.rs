@@ -36,10 +36,10 @@ struct Part {
     depends_on: Vec<String>,
 }
 
-/// Answers a batch. `serve` answers one part, given the request and its path after the version.
+/// Answers a batch. `serve` answers one part: the request, or the error that it gets instead.
 pub(crate) fn answer(
     incoming: &Incoming,
-    serve: impl Fn(&Incoming, &str) -> Outgoing,
+    serve: impl Fn(Result<&Incoming, &GraphError>) -> Outgoing,
 ) -> Result<Reply, GraphError> {
     let parts = read(&incoming.body)?;
     let mut statuses: Vec<Option<StatusCode>> = vec![None; parts.len()];
@@ -57,16 +57,18 @@ pub(crate) fn answer(
                 continue;
             }
             let failed = needs.iter().flatten().any(|status| !status.is_success());
-            let (status, response) = if failed {
-                (
+            let part = if failed {
+                Err(GraphError::new(
                     StatusCode::FAILED_DEPENDENCY,
-                    failed_dependency(&parts[index]),
-                )
+                    "FailedDependency",
+                    "A request that this one depends on failed.",
+                ))
             } else {
-                run(&parts[index], incoming, &serve)
+                request(&parts[index], incoming).map_err(GraphError::bad_request)
             };
-            statuses[index] = Some(status);
-            responses[index] = response;
+            let outgoing = serve(part.as_ref());
+            statuses[index] = Some(outgoing.status);
+            responses[index] = response(&parts[index], &outgoing);
         }
     }
     Ok(Reply::json(json!({"responses": responses})))
@@ -132,25 +134,7 @@ fn has_circle(parts: &[Part]) -> bool {
     done.contains(&false)
 }
 
-fn run(
-    part: &Part,
-    outer: &Incoming,
-    serve: &impl Fn(&Incoming, &str) -> Outgoing,
-) -> (StatusCode, Value) {
-    let incoming = match incoming(part, outer) {
-        Ok(incoming) => incoming,
-        Err(message) => {
-            let error = json!({"error": {"code": "BadRequest", "message": message}});
-            let status = StatusCode::BAD_REQUEST;
-            let response = json!({"id": part.id, "status": status.as_u16(), "headers": {"Content-Type": "application/json"}, "body": error});
-            return (status, response);
-        }
-    };
-    let outgoing = serve(&incoming, &incoming.path);
-    (outgoing.status, response(part, &outgoing))
-}
-
-fn incoming(part: &Part, outer: &Incoming) -> Result<Incoming, &'static str> {
+fn request(part: &Part, outer: &Incoming) -> Result<Incoming, &'static str> {
     let method = Method::from_bytes(part.method.to_ascii_uppercase().as_bytes())
         .map_err(|_| "Invalid HTTP method.")?;
     if part.url.contains("://") {
@@ -253,13 +237,4 @@ fn is_json(content_type: &str) -> bool {
         .trim()
         .to_ascii_lowercase()
         .starts_with("application/json")
-}
-
-fn failed_dependency(part: &Part) -> Value {
-    json!({
-        "id": part.id,
-        "status": StatusCode::FAILED_DEPENDENCY.as_u16(),
-        "headers": {"Content-Type": "application/json"},
-        "body": {"error": {"code": "FailedDependency", "message": "A request that this one depends on failed."}},
-    })
 }

@@ -35,13 +35,6 @@ pub(crate) fn routes() -> Vec<Route> {
             settings::get,
         ),
         row(
-            "/users/{user}/mailboxSettings/userPurpose",
-            SETTINGS_READ,
-            &[],
-            Service::Outlook,
-            settings::purpose,
-        ),
-        row(
             "/organization",
             ORGANIZATION_READ,
             ENTITY,

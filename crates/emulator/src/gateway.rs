@@ -282,8 +282,9 @@ impl Gateway {
         if incoming.method != Method::POST {
             return Err(GraphError::method_not_allowed());
         }
-        batch::answer(incoming, |part, path| {
-            self.graph(part, path, Caller::Batch(&principal))
+        batch::answer(incoming, |part| match part {
+            Ok(part) => self.graph(part, &part.path, Caller::Batch(&principal)),
+            Err(error) => self.error(error, &self.ids(&incoming.headers)),
         })
     }
 

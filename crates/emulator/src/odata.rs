@@ -11,7 +11,7 @@ use data_encoding::BASE64URL_NOPAD;
 use http::StatusCode;
 use serde_json::{Map, Value, json};
 
-use crate::{Call, GraphError, Query, Reply, Service};
+use crate::{Call, GraphError, Query, Reply, Service, route::strip_namespace};
 
 pub(crate) use filter::Filter;
 use order::Order;
@@ -84,10 +84,8 @@ pub(crate) struct Options {
 /// One property to expand.
 #[derive(Clone, Debug)]
 pub(crate) struct Expand {
-    /// The property as the type spells it; a cast before or after it is in `cast`.
+    /// The property as the type spells it.
     pub(crate) property: &'static str,
-    /// The type after the property, without namespace: `itemAttachment` and what follows it.
-    pub(crate) cast: Option<String>,
     /// The options in parentheses, to be parsed by the schema of the related type.
     pub(crate) query: Query,
 }
@@ -294,7 +292,11 @@ fn expand(value: &str, schema: &Schema) -> Result<Vec<Expand>, GraphError> {
             ),
             None => (item, ""),
         };
-        let (name, cast) = path.split_once('/').unwrap_or((path, ""));
+        // `microsoft.graph.itemAttachment/item` asks for a property that only a derived type has; the schema knows it as the base type's.
+        let mut segments = path.split('/');
+        let name = segments
+            .find(|segment| strip_namespace(segment) == *segment)
+            .unwrap_or(path);
         let known = schema
             .navigation
             .iter()
@@ -307,8 +309,6 @@ fn expand(value: &str, schema: &Schema) -> Result<Vec<Expand>, GraphError> {
         };
         expands.push(Expand {
             property,
-            cast: (!cast.is_empty())
-                .then(|| cast.trim_start_matches("microsoft.graph.").to_owned()),
             query: Query::parse_nested(options)?,
         });
     }

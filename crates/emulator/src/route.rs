@@ -85,13 +85,13 @@ pub(crate) fn find<'a>(
 type Fit = (Vec<bool>, Vec<(&'static str, String)>);
 
 fn fit(template: &'static str, segments: &[String]) -> Option<Fit> {
-    let parts: Vec<_> = template.split('/').skip(1).collect();
-    if parts.len() != segments.len() {
+    let parts = template.split('/').skip(1);
+    if parts.clone().count() != segments.len() {
         return None;
     }
-    let mut shape = Vec::with_capacity(parts.len());
+    let mut shape = Vec::with_capacity(segments.len());
     let mut params = Vec::new();
-    for (part, segment) in parts.into_iter().zip(segments) {
+    for (part, segment) in parts.zip(segments) {
         let name = parameter(part);
         match name {
             Some(name) => params.push((name, segment.clone())),
@@ -151,7 +151,8 @@ pub(crate) fn segments(path: &str) -> Result<Vec<String>, GraphError> {
     Ok(segments)
 }
 
-fn strip_namespace(segment: &str) -> &str {
+/// Takes `microsoft.graph.` off a name.
+pub(crate) fn strip_namespace(segment: &str) -> &str {
     const NAMESPACE: &str = "microsoft.graph.";
     match segment.get(..NAMESPACE.len()) {
         Some(start) if start.eq_ignore_ascii_case(NAMESPACE) => &segment[NAMESPACE.len()..],

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::{
-    Call, GraphError, Reply, Service, User,
+    Call, GraphError, Reply, Service,
     odata::{Options, Schema},
 };
 
@@ -38,23 +38,10 @@ pub(super) fn get(call: &Call) -> Result<Reply, GraphError> {
     settings.insert("userPurpose".to_owned(), json!(user.purpose.name()));
     options.shape(&mut settings);
     let mut body = Map::new();
-    body.insert("@odata.context".to_owned(), context(call, &user, ""));
+    let context = format!("users('{}')/mailboxSettings", user.id);
+    body.insert("@odata.context".to_owned(), call.context(&context));
     body.extend(settings);
     Ok(Reply::json(Value::Object(body)))
-}
-
-/// `GET /users/{user}/mailboxSettings/userPurpose`
-pub(super) fn purpose(call: &Call) -> Result<Reply, GraphError> {
-    call.mailbox()?;
-    let user = call.user()?;
-    Ok(Reply::json(json!({
-        "@odata.context": context(call, &user, "/userPurpose"),
-        "value": user.purpose.name(),
-    })))
-}
-
-fn context(call: &Call, user: &User, rest: &str) -> Value {
-    call.context(&format!("users('{}')/mailboxSettings{rest}", user.id))
 }
 
 fn defaults(call: &Call) -> Map<String, Value> {

@@ -12,14 +12,14 @@ pub(super) enum Pattern {
 impl Pattern {
     /// Reads a rule's `route`. What has a brace is a template, and must be in the table, lest a slip goes unnoticed.
     pub(super) fn parse(text: &str, routes: &[Route]) -> Result<Self, Error> {
-        if !text.contains('{') {
-            return Ok(Self::Path(text.to_ascii_lowercase()));
-        }
         let mut templates = routes.iter().map(|route| route.template);
-        templates
-            .find(|template| same(template, text))
-            .map(Self::Template)
-            .ok_or_else(|| Error::Invalid(format!("fault on {text}: no route has this template")))
+        match templates.find(|template| same(template, text)) {
+            Some(template) => Ok(Self::Template(template)),
+            None if text.contains('{') => Err(Error::Invalid(format!(
+                "fault on {text}: no route has this template"
+            ))),
+            None => Ok(Self::Path(text.to_ascii_lowercase())),
+        }
     }
 
     pub(super) fn matches(&self, path: &str, template: Option<&'static str>) -> bool {
