@@ -2,22 +2,22 @@
 //!
 //! Requests in a batch do not depend on each other; the service may carry them out in any order.
 
-use std::{collections::HashMap, time::Duration};
+mod part;
 
-use bytes::Bytes;
-use data_encoding::BASE64;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
-use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
+use std::time::Duration;
+
+use http::{Method, StatusCode};
 
 use crate::{
-    client::{Client, Load, preference},
+    client::{Client, Load, whole},
     error::{Codes, Error, Result},
-    governor::{Advice, Scope},
+    governor::{Lane, Scope},
     request::{Repeat, Request},
     response::Response,
     retry::{Budget, Reason, Verdict, judge_answer, judge_defect},
 };
+
+use part::{Answers, Call, PartAnswer};
 
 /// Requests in one call; Graph takes no more.
 pub const BATCH_MAX: usize = 20;
@@ -93,34 +93,18 @@ impl Client {
         scope: &Scope,
         parts: &[&Request],
     ) -> Result<Vec<Result<Response, Verdict>>> {
-        let body = Call {
-            requests: parts
-                .iter()
-                .enumerate()
-                .map(|(number, request)| Part::of(scope, number, request))
-                .collect::<Result<_>>()?,
-        };
-        let repeat =
-            parts
-                .iter()
-                .map(|request| request.repeats())
-                .min_by_key(|repeat| match repeat {
-                    Repeat::Never => 0,
-                    Repeat::IfRefused => 1,
-                    Repeat::Safe => 2,
-                });
+        let repeat = parts.iter().map(|request| request.repeats()).max();
         let request = Request::post("/$batch")
-            .json(&body)?
+            .json(&Call::of(scope, parts)?)?
             .repeat(repeat.unwrap_or(Repeat::Safe));
         let reads_only = parts.iter().all(|request| *request.method() == Method::GET);
         let load = Load {
             // Graph carries out several parts at a time, so a call takes as many permits as it has parts.
             width: parts.len().try_into().unwrap_or(u32::MAX),
             requests: parts.len() as u64,
-            upload_bytes: if reads_only {
-                0
-            } else {
-                request.body_bytes() as u64
+            upload_bytes: match reads_only {
+                true => 0,
+                false => request.body_bytes() as u64,
             },
         };
         for part in parts {
@@ -132,159 +116,38 @@ impl Client {
             })
             .await?;
         let lane = self.lane(scope);
-        let mut results = Vec::with_capacity(parts.len());
-        for (number, request) in parts.iter().enumerate() {
-            let answer = answers.remove(&number);
-            let throttled = answer.as_ref().is_some_and(|answer| answer.status == 429);
-            let now = self.wire().clock.now();
-            let (result, advice) = judge(request, answer, now);
-            if let Some(advice) = advice {
-                lane.close(advice.closed());
-            }
-            self.wire().meter.readings().throttled += u64::from(throttled);
-            results.push(result);
-        }
-        Ok(results)
+        let numbered = parts.iter().enumerate();
+        Ok(numbered
+            .map(|(number, request)| self.judge_part(&lane, request, answers.remove(&number)))
+            .collect())
     }
-}
 
-fn judge(
-    request: &Request,
-    answer: Option<PartAnswer>,
-    now: jiff::Timestamp,
-) -> (Result<Response, Verdict>, Option<Advice>) {
-    let Some((answer, status)) = answer
-        .and_then(|answer| Some((StatusCode::from_u16(answer.status).ok()?, answer)))
-        .map(|(status, answer)| (answer, status))
-    else {
-        let error = Error::bad_answer("a batch has no answer to a part");
-        return (Err(judge_defect(request, StatusCode::OK, error)), None);
-    };
-    let headers = answer.headers();
-    let advice = Advice::read(status, &headers, now);
-    let body = answer.body(request);
-    if !status.is_success() {
-        let codes = Codes::read(&body.unwrap_or_default());
-        return (Err(judge_answer(request, status, codes, advice)), advice);
-    }
-    let response = body.map(|body| Response {
-        status,
-        headers,
-        body,
-    });
-    (
-        response.map_err(|error| judge_defect(request, status, error)),
-        advice,
-    )
-}
-
-#[derive(Serialize)]
-struct Call<'a> {
-    requests: Vec<Part<'a>>,
-}
-
-#[derive(Serialize)]
-struct Part<'a> {
-    id: String,
-    method: &'a str,
-    url: String,
-    headers: HashMap<&'a str, String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    body: Option<Box<RawValue>>,
-}
-
-impl<'a> Part<'a> {
-    fn of(scope: &Scope, number: usize, request: &'a Request) -> Result<Self> {
-        let text = |value: &HeaderValue| {
-            value
-                .to_str()
-                .map(str::to_owned)
-                .map_err(|error| Error::invalid("a header of a part is no text").because(error))
+    fn judge_part(
+        &self,
+        lane: &Lane,
+        request: &Request,
+        answer: Option<PartAnswer>,
+    ) -> Result<Response, Verdict> {
+        let answered = answer.and_then(|answer| Some((answer.status()?, answer)));
+        let Some((status, answer)) = answered else {
+            let error = Error::bad_answer("a batch has no answer to a part");
+            return Err(judge_defect(request, StatusCode::OK, error));
         };
-        let mut headers = HashMap::new();
-        if let Some(preference) = preference(scope, request) {
-            headers.insert("Prefer", preference);
+        let headers = answer.headers();
+        let advice = self.heed(lane, status, &headers);
+        let body = answer.body(request);
+        if !status.is_success() {
+            let codes = Codes::read(&body.unwrap_or_default());
+            return Err(judge_answer(request, status, codes, advice));
         }
-        for (name, value) in request.extra_headers() {
-            headers.insert(name.as_str(), text(value)?);
-        }
-        let mut body = None;
-        if let Some((bytes, content_type)) = request.content() {
-            headers.insert("Content-Type", text(content_type)?);
-            let raw = if content_type.as_bytes().starts_with(b"application/json") {
-                serde_json::from_slice::<Box<RawValue>>(bytes)
-            } else {
-                serde_json::value::to_raw_value(&BASE64.encode(bytes))
+        body.and_then(|body| {
+            let response = Response {
+                status,
+                headers,
+                body,
             };
-            body =
-                Some(raw.map_err(|error| {
-                    Error::invalid("the body of a part is no JSON").because(error)
-                })?);
-        }
-        Ok(Self {
-            id: number.to_string(),
-            method: request.method().as_str(),
-            url: request.relative_url()?,
-            headers,
-            body,
+            whole(request, response)
         })
-    }
-}
-
-#[derive(Deserialize)]
-struct Answers {
-    responses: Vec<PartAnswer>,
-}
-
-impl Answers {
-    fn by_number(self) -> HashMap<usize, PartAnswer> {
-        self.responses
-            .into_iter()
-            .filter_map(|answer| Some((answer.id.parse().ok()?, answer)))
-            .collect()
-    }
-}
-
-#[derive(Deserialize)]
-struct PartAnswer {
-    id: String,
-    #[serde(default)]
-    status: u16,
-    #[serde(default)]
-    headers: Option<HashMap<String, serde_json::Value>>,
-    #[serde(default)]
-    body: Option<Box<RawValue>>,
-}
-
-impl PartAnswer {
-    /// Those that are text; Retry-After may come as a number.
-    fn headers(&self) -> HeaderMap {
-        let all = self.headers.iter().flatten();
-        all.filter_map(|(name, value)| {
-            let text = match value {
-                serde_json::Value::String(text) => text.clone(),
-                other => other.to_string(),
-            };
-            Some((
-                name.parse::<HeaderName>().ok()?,
-                text.parse::<HeaderValue>().ok()?,
-            ))
-        })
-        .collect()
-    }
-
-    /// JSON as it stands; what is not JSON travels as a string of Base64.
-    fn body(&self, request: &Request) -> Result<Bytes> {
-        let Some(raw) = &self.body else {
-            return Ok(Bytes::new());
-        };
-        if request.expects_json() || !raw.get().starts_with('"') {
-            return Ok(Bytes::copy_from_slice(raw.get().as_bytes()));
-        }
-        serde_json::from_str::<String>(raw.get())
-            .ok()
-            .and_then(|text| BASE64.decode(text.as_bytes()).ok())
-            .map(Bytes::from)
-            .ok_or_else(|| Error::bad_answer("a part of a batch is no Base64"))
+        .map_err(|error| judge_defect(request, status, error))
     }
 }

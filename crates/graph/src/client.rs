@@ -281,12 +281,12 @@ impl Client {
             .await
             .map_err(|failure| judge_failure(request, failure))?;
         wire.meter.readings().bytes_down += answer.body.len() as u64;
-        let advice = self.heed(&answer, lane);
         let Answer {
             status,
             headers,
             body,
         } = answer;
+        let advice = self.heed(lane, status, &headers);
         if status.is_success() {
             let response = Response {
                 status,
@@ -301,14 +301,19 @@ impl Client {
         Err(judge_answer(request, status, Codes::read(&body), advice))
     }
 
-    /// Closes the gate as the answer asks.
-    fn heed(&self, answer: &Answer, lane: &Lane) -> Option<Advice> {
+    /// Closes the gate as an answer, or a part of one, asks.
+    pub(crate) fn heed(
+        &self,
+        lane: &Lane,
+        status: StatusCode,
+        headers: &HeaderMap,
+    ) -> Option<Advice> {
         let wire = &self.0.wire;
-        let advice = Advice::read(answer.status, &answer.headers, wire.clock.now());
+        let advice = Advice::read(status, headers, wire.clock.now());
         if let Some(advice) = advice {
             lane.close(advice.closed());
         }
-        if answer.status == StatusCode::TOO_MANY_REQUESTS {
+        if status == StatusCode::TOO_MANY_REQUESTS {
             wire.meter.readings().throttled += 1;
             lane.close(THROTTLED_MIN);
         }
@@ -355,7 +360,7 @@ fn headers(wire: &Wire, scope: &Scope, request: &Request) -> Result<HeaderMap> {
 }
 
 /// Accepts an answer as it is, once it is what was expected (abuse 35: a page of HTML under status 200).
-fn whole(request: &Request, response: Response) -> Result<Response> {
+pub(crate) fn whole(request: &Request, response: Response) -> Result<Response> {
     if !request.expects_json() {
         return Ok(response);
     }

@@ -20,8 +20,8 @@ use crate::{
 /// (abuse 41, 58).
 const ANSWER_MAX_BYTES: usize = 256 * 1024 * 1024;
 
-/// When a request may be sent a second time.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+/// When a request may be sent a second time; ordered, the most careful last.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub enum Repeat {
     /// Always: twice does what once does. The default of everything but POST.
     Safe,
