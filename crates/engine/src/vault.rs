@@ -109,6 +109,12 @@ impl Vault {
         })
     }
 
+    /// The data folder, absolute.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
     /// The accounts, by address.
     ///
     /// # Errors

@@ -154,7 +154,10 @@ mod tests {
     #[test]
     fn a_users_mail_is_named_with_its_folder() {
         let mail: Mail = "anna@contoso.com=/a=b".parse().expect("it has both parts");
-        assert_eq!((mail.user.as_str(), mail.directory), ("anna@contoso.com", PathBuf::from("/a=b")));
+        assert_eq!(
+            (mail.user.as_str(), mail.directory),
+            ("anna@contoso.com", PathBuf::from("/a=b"))
+        );
         for wrong in ["anna", "=dir", "anna="] {
             assert!(wrong.parse::<Mail>().is_err(), "{wrong:?}");
         }

@@ -1,8 +1,8 @@
 //! One module for each command.
 
 mod demo;
-mod emulator;
-mod repository;
+pub(crate) mod emulator;
+pub(crate) mod repository;
 
 use anyhow::Context;
 use tokio::runtime::Runtime;
@@ -27,6 +27,10 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<Verdict> {
 
 /// Logs go to standard error, warnings only unless `RUST_LOG` asks for more.
 fn start_logging() {
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "warn".into());
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let filter =
+        tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "warn".into());
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .init();
 }

@@ -19,7 +19,10 @@ pub(crate) fn code(outcome: anyhow::Result<Verdict>) -> ExitCode {
         Ok(Verdict::Good) => ExitCode::SUCCESS,
         Ok(Verdict::Different) => ExitCode::from(3),
         Err(error) => {
-            let chain: Vec<String> = error.chain().map(|cause| cause.to_string().replace(['\n', '\r'], " ")).collect();
+            let chain: Vec<String> = error
+                .chain()
+                .map(|cause| cause.to_string().replace(['\n', '\r'], " "))
+                .collect();
             out::story(&format!("keepwell: {}", chain.join(": ")));
             ExitCode::from(1)
         }

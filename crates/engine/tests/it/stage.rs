@@ -146,3 +146,21 @@ impl Stage {
         Ok(())
     }
 }
+
+/// In what two mailboxes differ, for people to read.
+pub(crate) fn differences(snapshot: &Held, source: &Held) -> Vec<String> {
+    let mut found = Vec::new();
+    for (id, (folder, mime)) in source {
+        match snapshot.get(id) {
+            None => found.push(format!("{id} is missing, of folder {folder}")),
+            Some((other, _)) if other != folder => {
+                found.push(format!("{id} is in folder {other} instead of {folder}"))
+            }
+            Some((_, other)) if other != mime => found.push(format!("{id} has other bytes")),
+            Some(_) => {}
+        }
+    }
+    let extra = snapshot.iter().filter(|(id, _)| !source.contains_key(*id));
+    found.extend(extra.map(|(id, (folder, _))| format!("{id} is too many, in folder {folder}")));
+    found
+}

@@ -2,6 +2,7 @@
 
 use engine::{Account, Vault, verify};
 use model::SystemClock;
+use repository::Damage;
 use serde::Serialize;
 
 use crate::{
@@ -77,15 +78,31 @@ async fn verify_all(vault: &Vault, accounts: &[Account]) -> anyhow::Result<Verdi
             continue;
         }
         verdict = Verdict::Different;
-        result(&format!("{}\tdamaged\t{} problems", account.address, report.damage.len()));
+        result(&format!(
+            "{}\tdamaged\t{} problems",
+            account.address,
+            report.damage.len()
+        ));
         for damage in &report.damage {
-            result(&format!("\t{damage}"));
+            result(&format!("\t{}", describe(damage)));
         }
     }
     if accounts.is_empty() {
         story("there is nothing to verify: no account has been backed up yet");
     }
     Ok(verdict)
+}
+
+/// A damaged thing in one line: what it is, in which way, and what needs it.
+pub(crate) fn describe(damage: &Damage) -> String {
+    let mut line = format!("{} {}", damage.what, damage.problem);
+    for (snapshot, path) in &damage.places {
+        line.push_str(&format!("; needed by {path} in snapshot {snapshot}"));
+    }
+    if damage.more_places > 0 {
+        line.push_str(&format!("; and by {} others", damage.more_places));
+    }
+    line
 }
 
 /// How this process names itself in locks.

@@ -112,6 +112,26 @@ impl Archive {
         &self.folders
     }
 
+    /// For each folder but the root, the display names from below the root to its own.
+    #[must_use]
+    pub fn paths(&self) -> Vec<(ItemId, Vec<String>)> {
+        let mut paths: Vec<(ItemId, Vec<String>)> = Vec::new();
+        // A folder stands after the one that it is in, so that one's path is known.
+        for folder in &self.folders {
+            let Some(parent) = &folder.parent else {
+                continue;
+            };
+            let above = paths
+                .iter()
+                .find(|(id, _)| id == parent)
+                .map(|(_, path)| path.clone());
+            let mut path = above.unwrap_or_default();
+            path.push(folder.display_name.clone());
+            paths.push((folder.id.clone(), path));
+        }
+        paths
+    }
+
     /// The messages of a folder, without those of folders inside, by the names of their files.
     ///
     /// # Errors

@@ -1,0 +1,92 @@
+//! What a demonstration comes to.
+
+use engine::Vault;
+use serde::Serialize;
+use workload::mail::{backup, restore};
+
+use super::meter::{Meter, Phase};
+use crate::out;
+
+/// As `--json` prints it. Everything was counted from what was done.
+#[derive(Debug, Default, Serialize)]
+pub(crate) struct Summary {
+    /// Mailboxes found and backed up.
+    pub(crate) accounts: usize,
+    /// Messages of the first backup.
+    pub(crate) items: u64,
+    /// Bytes of MIME and JSON of the first backup, before compression.
+    pub(crate) bytes: u64,
+    /// The whole demonstration.
+    seconds: f64,
+    /// Messages that Microsoft can never serve.
+    skipped: u64,
+    /// Messages and folders that could not be copied or restored.
+    failed: u64,
+    /// Messages and folders that differ, are missing or too many, and damage found in repositories.
+    pub(crate) mismatches: u64,
+    /// Messages restored.
+    restored: u64,
+    /// Restored messages of which the restore said that something did not come back, see docs/fidelity.md.
+    restored_with_losses: u64,
+    phases: Vec<Phase>,
+}
+
+impl Summary {
+    pub(crate) fn take_backup(&mut self, report: &backup::Report) {
+        self.skipped += report.skips.len() as u64;
+        self.failed += report.failures.len() as u64
+            + report.containers.len() as u64
+            + u64::from(report.stopped.is_some());
+    }
+
+    pub(crate) fn take_restore(&mut self, address: &str, report: &restore::Report) {
+        self.restored += report.restored;
+        self.failed += report.failed;
+        for item in &report.notable {
+            if item.losses.is_empty() {
+                out::story(&format!(
+                    "{address}: not restored: {}: {:?}",
+                    item.at.path, item.outcome
+                ));
+            } else {
+                self.restored_with_losses += 1;
+                out::story(&format!(
+                    "{address}: restored with losses: {}: {:?}",
+                    item.at.path, item.losses
+                ));
+            }
+        }
+    }
+
+    pub(crate) fn close(&mut self, meter: Meter<'_>) {
+        let (phases, took) = meter.close();
+        self.phases = phases;
+        self.seconds = took.as_secs_f64();
+    }
+
+    /// Everything that was there is there again.
+    pub(crate) fn is_good(&self) -> bool {
+        self.mismatches == 0 && self.failed == 0
+    }
+
+    pub(crate) fn story(&self, vault: &Vault) -> String {
+        let verdict = if self.is_good() {
+            "all is equal"
+        } else {
+            "NOT all is equal"
+        };
+        format!(
+            "\n{} accounts, {} messages ({}) in {:.1} s: {} skipped, {} failed, {} restored, {} mismatches: {verdict}\n\
+             The repositories are in {path}; `keepwell repository list --data {path}` names them.",
+            self.accounts,
+            self.items,
+            out::size(self.bytes),
+            self.seconds,
+            self.skipped,
+            self.failed,
+            self.restored,
+            self.mismatches,
+            path = vault.root().display(),
+        )
+    }
+}

@@ -1,0 +1,69 @@
+//! `keepwell emulator`: the emulated tenant by itself, until it is told to stop.
+
+use anyhow::Context;
+use emulator::{Emulator, FaultRule, Settings};
+use serde::Serialize;
+
+use crate::{
+    cli,
+    exit::Verdict,
+    out::{result, story},
+};
+
+/// What a client needs to know, as one line of JSON.
+#[derive(Serialize)]
+struct Ready {
+    http: String,
+    tenant_id: String,
+    client_id: String,
+    client_secret: String,
+}
+
+/// Serves until interrupted.
+pub(crate) async fn run(options: cli::Emulator) -> anyhow::Result<Verdict> {
+    let mut settings = Settings::new(world(&options.world));
+    settings.http = options.http;
+    settings.throttle = options.throttle;
+    settings.seed = options.world.seed;
+    settings.admin = options.admin;
+    if let Some(path) = &options.faults {
+        let text = std::fs::read_to_string(path)
+            .with_context(|| format!("{} could not be read", path.display()))?;
+        let is_json = path
+            .extension()
+            .is_some_and(|extension| extension == "json");
+        let rules = if is_json {
+            FaultRule::from_json(&text)
+        } else {
+            FaultRule::from_toml(&text)
+        };
+        settings.faults =
+            rules.with_context(|| format!("{} holds no fault rules", path.display()))?;
+    }
+    let running = Emulator::start(settings).await?;
+    let ready = Ready {
+        http: running.base_url.clone(),
+        tenant_id: running.tenant_id.to_string(),
+        client_id: running.client_id.to_string(),
+        client_secret: running.client_secret.clone(),
+    };
+    result(&serde_json::to_string(&ready)?);
+    story("the tenant is there; press Ctrl-C to stop");
+    tokio::signal::ctrl_c()
+        .await
+        .context("the signal to stop could not be awaited")?;
+    running.stop().await;
+    Ok(Verdict::Good)
+}
+
+/// The world that the command line describes.
+pub(crate) fn world(options: &cli::World) -> emulator::World {
+    let mut world = emulator::World::new();
+    if options.users > 0 {
+        world = world.users(options.users as usize, options.seed);
+    }
+    options
+        .mail
+        .iter()
+        .fold(world, |world, mail| world.mail(&mail.user, &mail.directory))
+}
