@@ -10,6 +10,8 @@
 
 mod blob;
 mod chunker;
+#[cfg(test)]
+mod codec_tests;
 mod compression;
 mod config;
 mod crypto;

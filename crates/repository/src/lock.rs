@@ -179,10 +179,7 @@ impl Locksmith {
         let id = ObjectId::of(&sealed);
         // Before it can be seen, lest another handle in this process take it for an orphan.
         held().insert(id);
-        let put = self
-            .storage
-            .put_as(ObjectKind::Lock, id, sealed.into())
-            .await;
+        let put = self.storage.put_as(ObjectKind::Lock, id, sealed).await;
         if put.is_err() {
             self.remove(id).await.ok();
         }
@@ -284,3 +281,6 @@ async fn keep_fresh(held: Arc<Held>) {
 fn held() -> std::sync::MutexGuard<'static, BTreeSet<ObjectId>> {
     HELD.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests;

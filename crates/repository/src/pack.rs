@@ -6,6 +6,8 @@
 //! ```
 
 use bytes::Bytes;
+use object_store::PutPayload;
+use sha2::{Digest, Sha256};
 
 use crate::{
     blob::{self, BlobKind, SealedBlob},
@@ -47,18 +49,19 @@ impl Entry {
     }
 }
 
-/// A pack in the making.
+/// A pack in the making. The blobs stay where they were sealed: one buffer for all would have to grow and be copied.
 pub(crate) struct PackBuilder {
     kind: BlobKind,
-    bytes: Vec<u8>,
+    blobs: Vec<Bytes>,
     entries: Vec<Entry>,
+    size_bytes: u32,
 }
 
 /// A finished pack, decoded again and found right.
 #[derive(Debug)]
 pub(crate) struct Pack {
     pub(crate) id: ObjectId,
-    pub(crate) bytes: Bytes,
+    pub(crate) content: PutPayload,
     pub(crate) entries: Vec<Entry>,
 }
 
@@ -66,32 +69,35 @@ impl PackBuilder {
     pub(crate) fn new(kind: BlobKind) -> Self {
         Self {
             kind,
-            bytes: Vec::new(),
+            blobs: Vec::new(),
             entries: Vec::new(),
+            size_bytes: 0,
         }
     }
 
-    pub(crate) fn add(&mut self, blob: &SealedBlob) {
-        let short = |length: usize| u32::try_from(length).expect("packs are far below 4 GiB");
+    pub(crate) fn add(&mut self, blob: SealedBlob) {
+        let length = u32::try_from(blob.bytes.len()).expect("blobs are at most 128 MiB");
         self.entries.push(Entry {
             id: blob.id,
             kind: self.kind,
-            offset: short(self.bytes.len()),
-            length: short(blob.bytes.len()),
+            offset: self.size_bytes,
+            length,
             expanded: blob.expanded,
         });
-        self.bytes.extend_from_slice(&blob.bytes);
+        self.size_bytes += length;
+        self.blobs.push(blob.bytes.into());
     }
 
     /// Takes over the blobs of another pack of the same kind, as they are sealed.
     pub(crate) fn append(&mut self, other: Self) {
-        let base = u32::try_from(self.bytes.len()).expect("packs are far below 4 GiB");
-        self.bytes.extend_from_slice(&other.bytes);
+        let base = self.size_bytes;
         self.entries
             .extend(other.entries.into_iter().map(|entry| Entry {
                 offset: base + entry.offset,
                 ..entry
             }));
+        self.blobs.extend(other.blobs);
+        self.size_bytes += other.size_bytes;
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -99,7 +105,7 @@ impl PackBuilder {
     }
 
     pub(crate) fn size_bytes(&self) -> usize {
-        self.bytes.len()
+        self.size_bytes as usize
     }
 
     pub(crate) fn blob_count(&self) -> usize {
@@ -108,33 +114,38 @@ impl PackBuilder {
 
     /// The plain content of a blob that was added.
     pub(crate) fn read(&self, key: &Key, id: BlobId) -> Option<Result<Vec<u8>, Problem>> {
-        let entry = self.entries.iter().find(|entry| entry.id == id)?;
-        let read = entry
-            .slice(&self.bytes)
-            .and_then(|sealed| blob::open(key, id, sealed, entry.expanded));
-        Some(read)
+        let at = self.entries.iter().position(|entry| entry.id == id)?;
+        Some(blob::open(
+            key,
+            id,
+            &self.blobs[at],
+            self.entries[at].expanded,
+        ))
     }
 
     /// Closes the pack and decodes all of it again, so that nothing is stored that could not be read back. An error means that memory or
     /// processor failed between sealing and here.
     pub(crate) fn finish(self, key: &Key) -> Result<Pack, Problem> {
         let Self {
-            mut bytes, entries, ..
+            mut blobs, entries, ..
         } = self;
-        let header_start = bytes.len();
-        key.seal_onto(&mut bytes, &encode_header(&entries));
-        let header_length = u32::try_from(bytes.len() - header_start)
-            .expect("a header has at most MAX_BLOBS entries");
-        bytes.extend_from_slice(&header_length.to_le_bytes());
-        if read_header(key, &bytes)? != entries {
+        let mut trailer = key.seal(&encode_header(&entries));
+        let length = u32::try_from(trailer.len()).expect("a header has at most MAX_BLOBS entries");
+        trailer.extend_from_slice(&length.to_le_bytes());
+        if split_header(key, &trailer)? != (&[][..], entries.clone()) {
             return Err(Problem::Disagreement);
         }
-        for entry in &entries {
-            blob::open(key, entry.id, entry.slice(&bytes)?, entry.expanded)?;
+        for (entry, sealed) in entries.iter().zip(&blobs) {
+            blob::open(key, entry.id, sealed, entry.expanded)?;
+        }
+        blobs.push(trailer.into());
+        let mut hash = Sha256::new();
+        for part in &blobs {
+            hash.update(part);
         }
         Ok(Pack {
-            id: ObjectId::of(&bytes),
-            bytes: bytes.into(),
+            id: ObjectId(hash.finalize().into()),
+            content: blobs.into_iter().collect(),
             entries,
         })
     }
@@ -142,6 +153,19 @@ impl PackBuilder {
 
 /// The table of contents of a whole pack. Errors when it is cut short, broken, or does not cover the pack exactly.
 pub(crate) fn read_header(key: &Key, pack: &[u8]) -> Result<Vec<Entry>, Problem> {
+    let (blobs, entries) = split_header(key, pack)?;
+    let covered = entries
+        .last()
+        .map_or(0, |last| last.offset as usize + last.length as usize);
+    if covered == blobs.len() {
+        Ok(entries)
+    } else {
+        Err(Problem::Malformed)
+    }
+}
+
+/// What is before the header, and the header.
+fn split_header<'a>(key: &Key, pack: &'a [u8]) -> Result<(&'a [u8], Vec<Entry>), Problem> {
     let (rest, length) = pack
         .split_last_chunk::<LENGTH_BYTES>()
         .ok_or(Problem::Truncated)?;
@@ -151,15 +175,7 @@ pub(crate) fn read_header(key: &Key, pack: &[u8]) -> Result<Vec<Entry>, Problem>
     }
     let start = rest.len().checked_sub(length).ok_or(Problem::Truncated)?;
     let (blobs, sealed) = rest.split_at(start);
-    let entries = decode_header(&key.open(sealed)?)?;
-    let covered = entries
-        .last()
-        .map_or(0, |last| last.offset as usize + last.length as usize);
-    if covered == blobs.len() {
-        Ok(entries)
-    } else {
-        Err(Problem::Malformed)
-    }
+    Ok((blobs, decode_header(&key.open(sealed)?)?))
 }
 
 fn encode_header(entries: &[Entry]) -> Vec<u8> {

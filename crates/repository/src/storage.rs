@@ -11,7 +11,8 @@ use std::{fmt, ops::Range, sync::Arc};
 use bytes::Bytes;
 use futures_util::TryStreamExt;
 use object_store::{
-    ObjectStore, ObjectStoreExt, PutMode, local::LocalFileSystem, path::Path, prefix::PrefixStore,
+    ObjectStore, ObjectStoreExt, PutMode, PutPayload, local::LocalFileSystem, path::Path,
+    prefix::PrefixStore,
 };
 
 use crate::{
@@ -125,10 +126,15 @@ impl Storage {
         Ok(id)
     }
 
-    /// Stores `bytes`, whose hash the caller has computed.
-    pub(crate) async fn put_as(&self, kind: ObjectKind, id: ObjectId, bytes: Bytes) -> Result<()> {
+    /// Stores `content`, whose hash the caller has computed.
+    pub(crate) async fn put_as(
+        &self,
+        kind: ObjectKind,
+        id: ObjectId,
+        content: impl Into<PutPayload>,
+    ) -> Result<()> {
         self.store
-            .put(&kind.path(id), bytes.into())
+            .put(&kind.path(id), content.into())
             .await
             .map_err(failed_to("write an object"))?;
         Ok(())

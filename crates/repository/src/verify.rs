@@ -21,8 +21,8 @@ use crate::{
 mod packs;
 mod snapshots;
 
-/// Packs checked at the same time: enough for two processors and a disk, and bounds memory to as many packs.
-const PACKS_AT_ONCE: usize = 3;
+/// Packs checked at the same time: one is read while another is checked, and memory holds no more.
+const PACKS_AT_ONCE: usize = 2;
 /// Most places named for one damaged thing; the rest are counted.
 const MAX_PLACES: usize = 100;
 

@@ -59,7 +59,7 @@ impl Default for OpenPacks {
 
 impl OpenPacks {
     /// Puts the blob into a pack; gives the pack if that made it full.
-    pub(super) fn add(&mut self, purpose: Purpose, blob: &SealedBlob) -> Option<PackBuilder> {
+    pub(super) fn add(&mut self, purpose: Purpose, blob: SealedBlob) -> Option<PackBuilder> {
         let pack = match purpose {
             Purpose::Content => &mut self.content[rand::rng().random_range(..OPEN_CONTENT_PACKS)],
             Purpose::State => &mut self.state,

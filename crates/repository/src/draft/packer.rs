@@ -183,7 +183,7 @@ impl Packer {
             return Ok(None);
         }
         let sealed = blob::seal(&self.inner.key, &self.inner.compressors, kind, id, plain);
-        let full = self.open().add(purpose, &sealed);
+        let full = self.open().add(purpose, sealed);
         full.map(|pack| self.finish(pack)).transpose()
     }
 
@@ -194,10 +194,14 @@ impl Packer {
 
     async fn write(&self, purpose: Purpose, pack: Pack) -> Result<()> {
         self.locked().await?;
-        let Pack { id, bytes, entries } = pack;
+        let Pack {
+            id,
+            content,
+            entries,
+        } = pack;
         self.inner
             .storage
-            .put_as(ObjectKind::Pack, id, bytes)
+            .put_as(ObjectKind::Pack, id, content)
             .await?;
         let listed = {
             let mut own = self.own();
