@@ -31,7 +31,7 @@ pub(crate) struct Message {
     pub(crate) change: u64,
     /// The change number when it came into its folder.
     pub(crate) entered: u64,
-    /// Whether its arrival is missing from this folder's delta.
+    /// Whether its arrival is missing from this folder's delta, for those who ask for immutable ids.
     pub(crate) lost: bool,
     pub(crate) created: Timestamp,
     pub(crate) modified: Timestamp,

@@ -10,9 +10,19 @@ use mail_parser::{
 
 use super::letter::{Attachment, AttachmentKind, Importance, Letter, Person};
 
-/// Reads a whole message.
+/// How many parts a mail may have at most to be taken apart. The parser's results are nested as deeply as the mail, and one that was made for it would
+/// exhaust the stack of a thread at some 20,000 levels.
+const PARTS_MAX: usize = 5_000;
+
+/// Reads a whole message; only its headers if it has too many parts.
 pub(crate) fn letter(mime: &Bytes) -> Letter {
-    match MessageParser::default().parse(&mime[..]) {
+    let parser = MessageParser::default();
+    let message = if parts(mime) > PARTS_MAX {
+        parser.parse_headers(&mime[..])
+    } else {
+        parser.parse(&mime[..])
+    };
+    match message {
         Some(message) => from_message(&message, mime),
         // The parser finds no header at all: an empty file, or not a mail. Exchange shows such bytes as the body.
         None => Letter {
@@ -20,6 +30,15 @@ pub(crate) fn letter(mime: &Bytes) -> Letter {
             ..Letter::default()
         },
     }
+}
+
+/// At least the number of parts, since each but the simplest says what it is.
+fn parts(mime: &[u8]) -> usize {
+    const HEADER: &[u8] = b"content-type";
+    let headers = mime.windows(HEADER.len());
+    headers
+        .filter(|window| window.eq_ignore_ascii_case(HEADER))
+        .count()
 }
 
 /// The headers in a block of them, as PR_TRANSPORT_MESSAGE_HEADERS has it.
@@ -222,7 +241,54 @@ fn nested(inner: &Message<'_>, part: &MessagePart<'_>, mime: &Bytes) -> Bytes {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use proptest::{collection::vec, prelude::*, sample::select};
+
+    use super::{super::compose, *};
+
+    /// Pieces of mails, put together in any order: far more often nearly a mail than random bytes are.
+    const PIECES: [&[u8]; 22] = [
+        b"From: a@b\r\n",
+        b"From: =?utf-8?B?w?= <\r\n",
+        b"To: g: a@b, c;\n",
+        b"Received: from x; Mon, 99 Foo 2020 25:61:00 +9999\r\n",
+        b"Date: Sun, 1 Mar 2020 10:00:00 +0000\r\n",
+        b"Date: 31 Feb 0000 00:00:00 -0000\r\n",
+        b"Subject: =?x?Q?=FF?=\r\n \t\r\n",
+        b"Message-ID: <<>>\r\nReferences: <a> b <c\r\n",
+        b"Thread-Index: AQ==\r\nX-Priority: 9\r\n",
+        b"Content-Type: multipart/mixed; boundary=b\r\n",
+        b"Content-Type: multipart/alternative; boundary=\"\"\r\n",
+        b"Content-Type: message/rfc822\r\n",
+        b"Content-Type: text/html; charset=utf-16\r\n",
+        b"Content-Transfer-Encoding: base64\r\n",
+        b"Content-Disposition: inline; filename*0*=utf-8''%FF\r\n",
+        b"Content-ID: <c>\r\n",
+        b"\r\n",
+        b"--b\r\n",
+        b"--b--\r\n",
+        b"AAAA=\r\n",
+        b"<p>\xff\x00\xed\xa0\x80\r\n",
+        b":\r\n:::\n",
+    ];
+
+    proptest! {
+        #[test]
+        fn whatever_comes_in_a_letter_comes_out(
+            pieces in vec(select(&PIECES[..]), 0..40),
+            tail in vec(any::<u8>(), 0..60),
+            cut in 0..2000_usize,
+        ) {
+            // survival 103, 107
+            let mut bytes = pieces.concat();
+            bytes.truncate(cut);
+            bytes.extend(tail);
+            let mime = Bytes::from(bytes);
+            let first = letter(&mime);
+            prop_assert_eq!(first.received_at(), received(&mime));
+            // What is composed of it can be read again.
+            letter(&compose::mime(&first).into());
+        }
+    }
 
     fn read(text: &str) -> Letter {
         letter(&Bytes::copy_from_slice(text.as_bytes()))
@@ -265,6 +331,18 @@ mod tests {
         assert_eq!(letter.references.as_deref(), Some("<0@x> <1@x>"));
         assert_eq!(letter.importance, Importance::High);
         assert_eq!(letter.thread(), read("Message-ID: <0@x>\r\n\r\n").thread());
+    }
+
+    #[test]
+    fn messages_in_messages_without_end_do_no_harm() {
+        // survival 105
+        for part in [
+            "Content-Type: message/rfc822\r\n\r\n",
+            "Content-Type: multipart/mixed; boundary=a\r\n\r\n--a\r\n",
+        ] {
+            let deep = read(&part.repeat(100_000));
+            assert!(deep.attachments.len() < 10);
+        }
     }
 
     #[test]

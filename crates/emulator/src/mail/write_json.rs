@@ -228,7 +228,7 @@ fn set_at_creation(new: &mut NewMessage, property: ExtendedProperty) -> Result<(
         )
     };
     let value = property.value.as_str();
-    let time = || value.parse::<Timestamp>().map_err(|_| invalid());
+    let time = || time(value).ok_or_else(invalid);
     match property.id.tag() {
         Some(tag::FLAGS) => {
             let flags: i64 = value.trim().parse().map_err(|_| invalid())?;
@@ -244,4 +244,11 @@ fn set_at_creation(new: &mut NewMessage, property: ExtendedProperty) -> Result<(
         _ => store(&mut new.extended, property),
     }
     Ok(())
+}
+
+/// A time that Exchange can hold: none is before 1601 or has more than four digits of a year.
+fn time(text: &str) -> Option<Timestamp> {
+    const EARLIEST: Timestamp = Timestamp::constant(-11_644_473_600, 0);
+    let time: Timestamp = text.parse().ok()?;
+    (time >= EARLIEST).then_some(time)
 }

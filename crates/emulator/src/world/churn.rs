@@ -14,6 +14,9 @@ use crate::{
     mail::{DRAFTS, FlagStatus, INBOX, Marks, TOP},
 };
 
+/// Nobody deletes a folder that holds more messages than this: a mailbox loaded from files may have all its mail in one.
+const DELETED_WITH_FOLDER_MAX: usize = 60;
+
 /// How much is to happen.
 #[derive(Clone, Copy, Debug)]
 pub struct Churn {
@@ -21,7 +24,7 @@ pub struct Churn {
     pub seed: u64,
     /// How many things happen in each mailbox. From as many as there are kinds of [`Event`] on, each kind is tried.
     pub events: usize,
-    /// How likely a move is missing from the target folder's delta, 0.0 to 1.0.
+    /// How likely a move is missing from the target folder's delta with immutable ids, 0.0 to 1.0.
     pub lost_moves: f64,
 }
 
@@ -38,6 +41,8 @@ pub enum Event {
     MovedUnseen,
     /// To another folder and back.
     MovedAndBack,
+    /// To another folder and back, and the delta tells only that it left.
+    MovedAndBackUnseen,
     /// It can be recovered.
     Deleted,
     /// It cannot.
@@ -221,8 +226,13 @@ impl Stir<'_> {
         let home = self.mailbox.existing_message(key)?.folder;
         let target = self.folder(false).unwrap_or(TOP);
         self.mailbox.move_message(key, target, false, self.now)?;
-        self.mailbox.move_message(key, home, false, self.now)?;
-        Ok(Event::MovedAndBack)
+        let lost = self.writer.random.random_bool(self.lost_moves);
+        self.mailbox.move_message(key, home, lost, self.now)?;
+        Ok(if lost {
+            Event::MovedAndBackUnseen
+        } else {
+            Event::MovedAndBack
+        })
     }
 
     fn edit_draft(&mut self) -> Option<(Event, String)> {
@@ -256,11 +266,25 @@ impl Stir<'_> {
                 let parent = self.folder(false).unwrap_or(TOP);
                 self.mailbox.move_folder(key, parent)
             }
+            Event::FolderDeleted if self.messages_below(key) > DELETED_WITH_FOLDER_MAX => {
+                return None;
+            }
             Event::FolderDeleted => self.mailbox.delete_folder(key, self.now),
             _ => Ok(()),
         };
         done.ok()?;
         Some((event, id))
+    }
+
+    /// Messages in the folder and in those inside it.
+    fn messages_below(&self, key: FolderKey) -> usize {
+        let messages = self.mailbox.messages_in(None);
+        let is_below =
+            |folder| folder == key || self.mailbox.ancestors(folder).any(|above| above == key);
+        messages
+            .iter()
+            .filter(|message| is_below(message.folder))
+            .count()
     }
 
     /// Any message that people see, or any in one folder.

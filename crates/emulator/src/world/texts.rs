@@ -154,6 +154,6 @@ pub(super) const FOLDERS: [(&str, &[&str]); 7] = [
     ("Customers", &["Northwind", "Fabrikam", "Übersicht"]),
     ("🚀 Launch", &["Press", "2025"]),
     ("CON", &[]),
-    ("Archive: old", &["Customers", " "]),
+    ("Archive: old", &["Customers", "..."]),
     ("Reisen & Spesen", &["Kraków", "Málaga."]),
 ];

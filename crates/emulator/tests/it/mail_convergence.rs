@@ -220,7 +220,7 @@ async fn mark(bench: &Bench, number: usize, ask: Ask<'_>) -> Result<()> {
             immutable: true,
             ..ask
         };
-        let body = json!({"isRead": number % 2 == 0});
+        let body = json!({"isRead": number.is_multiple_of(2)});
         bench
             .patch(&format!("messages/{id}"), immutable, body)
             .await?;

@@ -288,7 +288,7 @@ async fn deleted_messages_can_be_recovered_until_they_are_deleted_for_good() -> 
         assert_eq!(bench.get(&path, IMMUTABLE).await?.status, status);
         let folder = "mailFolders/recoverableitemsdeletions/messages";
         let (rows, _) = bench.follow(folder, IMMUTABLE).await?;
-        assert_eq!(column(&rows, "id"), [id.clone()]);
+        assert_eq!(column(&rows, "id"), [id.as_str()]);
         let (rows, _) = bench.follow("messages", IMMUTABLE).await?;
         assert_eq!(rows.len(), 0);
         let path = format!("{folder}/{id}");
@@ -384,5 +384,31 @@ async fn html_bodies_are_given_as_text_when_that_is_preferred() -> Result<()> {
     let body = &found.json()["body"];
     assert_eq!(body["contentType"], "text");
     assert_eq!(text(body, "content")?.trim(), "a & b");
+    Ok(())
+}
+
+#[tokio::test]
+async fn mime_is_given_as_loaded_or_generated_anew_by_a_switch() -> Result<()> {
+    // survival 110, 111
+    for regenerate in [false, true] {
+        let bench = Bench::with(MailBehaviour::default(), |settings| {
+            settings.behaviour.regenerate_mime = regenerate;
+        })
+        .await?;
+        for mime in [&b""[..], b"Subject: x\n\nbare line feeds\n"] {
+            bench.mailbox(|mailbox, now| {
+                let inbox = mailbox.find_folder("inbox").expect("it is built in");
+                mailbox.clear(now);
+                mailbox
+                    .deliver(inbox, mime.into(), now)
+                    .expect("it arrives");
+            });
+            let (rows, _) = bench.follow("messages", IMMUTABLE).await?;
+            let path = format!("messages/{}/$value", text(&rows[0], "id")?);
+            let value = bench.get(&path, IMMUTABLE).await?;
+            assert_eq!(value.status, 200);
+            assert_eq!(value.body == mime, !regenerate);
+        }
+    }
     Ok(())
 }

@@ -158,7 +158,7 @@ impl Bench {
             let more = page["value"].as_array().context("no value")?;
             rows.extend(more.iter().cloned());
             match page["@odata.nextLink"].as_str() {
-                Some(next) => page = self.read(&next.to_owned(), ask).await?,
+                Some(next) => page = self.read(next, ask).await?,
                 None => return Ok((rows, page)),
             }
         }

@@ -297,7 +297,7 @@ fn churn_does_all_kinds_of_things_and_the_same_again() {
     let (before, after, tally, total) = run();
     assert_ne!(before, after);
     assert!(total > 150, "{tally:?}");
-    assert_eq!(tally.len(), 14, "{tally:?}");
+    assert_eq!(tally.len(), 15, "{tally:?}");
     assert!(tally[&Event::MovedUnseen] > 0);
     assert_eq!((before, after, tally, total), run());
 }

@@ -9,7 +9,7 @@ use data_encoding::BASE64URL_NOPAD;
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
-use super::{FolderKey, Mailbox, MessageKey, folder};
+use super::{FolderKey, Mailbox, Message, MessageKey, folder};
 
 /// How many cursors a mailbox remembers; the oldest is forgotten first, which a client sees as an expired token.
 const CURSORS_MAX: usize = 50_000;
@@ -145,9 +145,10 @@ impl Mailbox {
             .iter()
             .map(|gone| gone.key)
             .collect();
-        let present = |key: &MessageKey| {
-            self.message(*key)
-                .is_some_and(|message| message.folder == folder)
+        // Exchange loses arrivals only from those who ask for immutable ids, and never from a first listing.
+        let may_lose = view.immutable && cursor.base > 0;
+        let is_lost = |message: &Message| {
+            may_lose && (message.lost || (view.returns_lost && left.contains(&message.key)))
         };
         let mut changes = Vec::new();
         let types = cursor.change_types;
@@ -156,20 +157,18 @@ impl Mailbox {
             let Some(message) = self.message(*key) else {
                 continue;
             };
-            let returned = view.immutable && left.contains(key) && cursor.base > 0;
-            let lost = (message.lost && cursor.base > 0) || (returned && view.returns_lost);
             let wanted = match message.entered > cursor.base {
                 true => types.created,
                 false => types.updated,
             };
-            if wanted && !lost {
+            if wanted && !is_lost(message) {
                 changes.push((*number, Change::Message(*key)));
             }
         }
         for gone in departures.iter().take_while(|_| types.deleted) {
+            let back = self.message(gone.key).filter(|now| now.folder == folder);
             // With immutable ids it has the same id as the message that is there now.
-            let back = view.immutable && present(&gone.key);
-            if back && !(view.returns_lost && cursor.base > 0) {
+            if view.immutable && back.is_some_and(|message| !is_lost(message)) {
                 continue;
             }
             let change = Change::MessageGone {

@@ -86,7 +86,8 @@ impl Mailbox {
         Ok(result)
     }
 
-    /// Moves a message; its default id changes. With `lost`, the target folder's delta does not report it until it changes again.
+    /// Moves a message; its default id changes. With `lost`, the target folder's delta with immutable ids
+    /// does not report it until it changes again; if it came back to a folder that it left, that delta reports only that it left.
     ///
     /// # Errors
     /// 404 if the message or the folder is missing.

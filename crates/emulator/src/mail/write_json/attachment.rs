@@ -99,7 +99,7 @@ fn item_mime(item: &Map<String, Value>, now: Timestamp) -> Result<Bytes, GraphEr
             "Only messages can be attached as items.",
         ));
     }
-    let times = |name: &str| -> Option<Timestamp> { item.get(name)?.as_str()?.parse().ok() };
+    let times = |name: &str| super::time(item.get(name)?.as_str()?);
     let mut letter = super::message(item, now)?.letter;
     // An attached message is not delivered anywhere: Exchange takes its dates as they are given.
     letter.sent = times("sentDateTime").or(letter.sent);
