@@ -144,11 +144,15 @@ impl Call {
         format!("{}/{}?{}", self.base(), path.join("/"), query.join("&"))
     }
 
-    /// How many items a page may hold: `$top`, else `odata.maxpagesize`, else `default`; never over `max` or a fault rule's limit, and
-    /// at least one.
+    /// How many items a page may hold: `$top`, else `odata.maxpagesize` (which only Outlook heeds), else `default`; never over `max` or a
+    /// fault rule's limit, and at least one.
     #[must_use]
     pub fn page_size(&self, top: Option<usize>, default: usize, max: usize) -> usize {
-        let wanted = top.or(self.prefer.max_page_size).unwrap_or(default);
+        let preferred = match self.service {
+            Service::Outlook => self.prefer.max_page_size,
+            Service::Directory => None,
+        };
+        let wanted = top.or(preferred).unwrap_or(default);
         wanted
             .min(max)
             .min(self.effects.page_size_max.unwrap_or(max))

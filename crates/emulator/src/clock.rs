@@ -56,6 +56,11 @@ impl ManualClock {
     pub fn advance(&self, span: Duration) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) += span;
     }
+
+    /// Sets the time, backwards too.
+    pub fn set(&self, now: Timestamp) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = now;
+    }
 }
 
 impl Clock for ManualClock {

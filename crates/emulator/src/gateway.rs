@@ -4,6 +4,7 @@
 //! It knows nothing of connections. `$batch` sends its parts through here again.
 
 mod answer;
+mod side;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -13,11 +14,10 @@ use rand::{Rng, rngs::StdRng};
 use uuid::Uuid;
 
 use crate::{
-    Access, Clock, Error, GraphError, Observer, Preferences, Query, Reply, Route, Service, Tenant,
-    batch,
+    Access, Clock, GraphError, Observer, Preferences, Query, Reply, Route, Service, Tenant, batch,
     call::Call,
-    entra::{Entra, EntraError, LoginRequest, Principal},
-    fault::{FaultRule, Faults, Target, Verdict, Wire},
+    entra::{Entra, Principal},
+    fault::{Faults, Target, Verdict, Wire},
     route::{self, Match},
     stats::{Counters, Exchange},
     throttle::{self, Permit, Throttle},
@@ -286,79 +286,6 @@ impl Gateway {
             Ok(part) => self.graph(part, &part.path, Caller::Batch(&principal)),
             Err(error) => self.error(error, &self.ids(&incoming.headers)),
         })
-    }
-
-    fn login(&self, incoming: &Incoming) -> Outgoing {
-        let ids = self.ids(&incoming.headers);
-        let now = self.clock.now();
-        let verdict = self.judge(incoming, &incoming.path, None);
-        let answered = match &verdict.replace {
-            Some(fault) => self.injected(fault, incoming, &ids),
-            None => {
-                let request = LoginRequest {
-                    method: &incoming.method,
-                    path: &incoming.path,
-                    query: &incoming.query,
-                    headers: &incoming.headers,
-                    body: &incoming.body,
-                    origin: &incoming.origin,
-                    now,
-                };
-                match self.entra.answer(&request) {
-                    Ok(Some(body)) => answer::login(StatusCode::OK, &body),
-                    Ok(None) => answer::plain(StatusCode::NOT_FOUND),
-                    Err(error) => self.login_error(&error, incoming, &ids),
-                }
-            }
-        };
-        let mut outgoing = answer::alter(answered, &verdict, incoming);
-        answer::insert(
-            &mut outgoing.headers,
-            "x-ms-request-id",
-            &ids.request.to_string(),
-        );
-        let seen = Seen {
-            faulty: verdict.changes_answer(),
-            ..Seen::whole(incoming)
-        };
-        self.close(incoming, seen, outgoing)
-    }
-
-    fn login_error(&self, error: &EntraError, incoming: &Incoming, ids: &RequestIds) -> Outgoing {
-        let correlation = ids.client.parse().unwrap_or(ids.request);
-        let body = error.body(self.clock.now(), ids.request, correlation, &incoming.origin);
-        answer::login(error.status, &body)
-    }
-
-    /// `/_emulator/faults`: POST adds rules, GET lists them, DELETE removes all.
-    fn administer(&self, incoming: &Incoming) -> Outgoing {
-        if incoming.path.trim_end_matches('/') != "/_emulator/faults" {
-            return answer::plain(StatusCode::NOT_FOUND);
-        }
-        match incoming.method {
-            Method::GET => answer::login(StatusCode::OK, &self.faults.list()),
-            Method::DELETE => {
-                self.faults.clear();
-                answer::plain(StatusCode::NO_CONTENT)
-            }
-            Method::POST => match self.add_faults(&incoming.body) {
-                Ok(()) => answer::plain(StatusCode::NO_CONTENT),
-                Err(error) => answer::login(
-                    StatusCode::BAD_REQUEST,
-                    &serde_json::json!({"error": error.to_string()}),
-                ),
-            },
-            _ => answer::plain(StatusCode::METHOD_NOT_ALLOWED),
-        }
-    }
-
-    fn add_faults(&self, body: &[u8]) -> Result<(), Error> {
-        let text = std::str::from_utf8(body)
-            .map_err(|_| Error::Invalid("the rules are not UTF-8".to_owned()))?;
-        for rule in FaultRule::from_json(text)? {
-            self.faults.add(rule, &self.routes)?;
-        }
-        Ok(())
     }
 
     /// Counts, shows to the observer, and lets go.

@@ -9,7 +9,8 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 /// An error answer of Microsoft Graph.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{code}: {message}")]
 pub struct GraphError {
     /// The HTTP status.
     pub status: StatusCode,
@@ -115,7 +116,7 @@ impl GraphError {
         Self::new(
             StatusCode::PAYLOAD_TOO_LARGE,
             "BadRequest",
-            "Maximum request length exceeded.",
+            "The maximum request length supported is 4MB.",
         )
     }
 

@@ -197,7 +197,7 @@ impl Options {
         body["value"] = rows.into_iter().map(|row| self.shaped(row)).collect();
         let reply = Reply::json(body);
         match call.prefer.max_page_size {
-            Some(wanted) if self.top.is_none() => {
+            Some(wanted) if self.top.is_none() && call.service == Service::Outlook => {
                 reply.with_applied(format!("odata.maxpagesize={wanted}"))
             }
             _ => reply,

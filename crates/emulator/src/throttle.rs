@@ -205,6 +205,10 @@ impl Throttle {
                 seconds,
             );
             error.headers.extend(headers);
+            error.headers.push((
+                HeaderName::from_static("x-ms-throttle-information"),
+                HeaderValue::from_static("ResourceUnitLimitExceeded"),
+            ));
             return Err(error);
         }
         Ok(headers)

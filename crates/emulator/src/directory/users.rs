@@ -126,6 +126,14 @@ pub(super) fn list(call: &Call) -> Result<Reply, GraphError> {
         ));
     }
     let mut options = Options::parse(&call.query, &USER)?;
+    if let Some(top) = options.top
+        && top > PAGE.max
+    {
+        return Err(GraphError::unsupported_query(format!(
+            "Invalid page size specified: '{top}'. Must be between 1 and {} inclusive.",
+            PAGE.max
+        )));
+    }
     let eventual = call
         .headers
         .get("consistencylevel")

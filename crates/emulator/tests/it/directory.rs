@@ -36,6 +36,11 @@ async fn users_come_in_pages_of_a_hundred() {
     assert_eq!(ids.len(), 205);
     let all = site.get("/v1.0/users?$top=999").await;
     assert_eq!(all.column("id").len(), 205);
+    let many = site.get("/v1.0/users?$top=1000").await;
+    assert_eq!(
+        (many.status, many.code().as_str()),
+        (400, "Request_UnsupportedQuery")
+    );
     let few = site.get("/v1.0/users?$top=3").await;
     assert_eq!(few.column("id").len(), 3);
     assert!(few.json()["@odata.nextLink"].is_string());
