@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use emulator::{Emulator, Running, Settings, World};
+use emulator::{Emulator, FaultBody, FaultRule, Running, Settings, World};
 use futures_util::future::try_join_all;
 use graph::{
     Client, Cloud, Credential, Kind, Link, Options, Pages, Request, Result, Scope,
@@ -80,6 +80,34 @@ impl Bench {
 
     async fn list(&self, scope: &Scope, request: Request) -> Result<(Vec<Entry>, Option<Link>)> {
         read_all(self.client.pages(scope, request)).await
+    }
+
+    /// Lists all folders' messages by delta and compares with what the mailbox holds.
+    async fn find_every_message(&self) {
+        let (user, scope) = self.person();
+        let user = segment(user);
+        let folders = Request::get(format!("/users/{user}/mailFolders/delta"));
+        let (folders, _) = self.list(&scope, folders).await.expect("folders");
+        let inbox = |folder: &Entry| folder.display_name.as_deref() == Some("Inbox");
+        assert!(folders.iter().any(inbox));
+        let mut found = Vec::new();
+        for folder in &folders {
+            let folder = segment(&folder.id);
+            let path = format!("/users/{user}/mailFolders/{folder}/messages/delta");
+            let request = Request::get(path).prefer("odata.maxpagesize=7");
+            let (messages, delta) = self.list(&scope, request).await.expect("messages");
+            found.extend(messages.into_iter().map(|message| message.id));
+            let delta = delta.expect("a delta link");
+            let again = self.client.follow(&scope, &delta, &["odata.maxpagesize=7"]);
+            assert!(read_all(again).await.expect("no change").0.is_empty());
+        }
+        let id = user.parse().expect("an object id");
+        let held = self.emulator.tenant().mailbox(id).expect("a mailbox");
+        let held = held.lock().expect("no thread panics here");
+        let expected: BTreeSet<String> = held.message_views().map(|view| view.id).collect();
+        assert_eq!(found.len(), expected.len());
+        let found: BTreeSet<String> = found.into_iter().collect();
+        assert_eq!(found, expected, "immutable ids throughout");
     }
 }
 
@@ -183,43 +211,44 @@ async fn a_certificate_signs_in_until_it_is_taken_away() {
 #[tokio::test]
 async fn deltas_find_every_message_once() {
     let bench = Bench::start(|settings| settings).await;
-    let (user, scope) = bench.person();
-    let user = segment(user);
-    let folders = Request::get(format!("/users/{user}/mailFolders/delta"));
-    let (folders, _) = bench.list(&scope, folders).await.expect("folders");
-    assert!(
-        folders
-            .iter()
-            .any(|folder| folder.display_name.as_deref() == Some("Inbox"))
-    );
-    let mut found = Vec::new();
-    for folder in &folders {
-        let path = format!(
-            "/users/{user}/mailFolders/{}/messages/delta",
-            segment(&folder.id)
-        );
-        let (messages, delta) = bench
-            .list(&scope, Request::get(path).prefer("odata.maxpagesize=7"))
-            .await
-            .expect("messages");
-        found.extend(messages.into_iter().map(|message| message.id));
-        let delta = delta.expect("a delta link");
-        let again = bench
-            .client
-            .follow(&scope, &delta, &["odata.maxpagesize=7"]);
-        assert!(read_all(again).await.expect("no change").0.is_empty());
-    }
-    let id = user.parse().expect("an object id");
-    let held = bench.emulator.tenant().mailbox(id).expect("a mailbox");
-    let held = held.lock().expect("no thread panics here");
-    let expected: BTreeSet<String> = held.message_views().map(|view| view.id).collect();
-    assert_eq!(found.len(), expected.len());
-    assert_eq!(
-        found.into_iter().collect::<BTreeSet<_>>(),
-        expected,
-        "immutable ids throughout"
-    );
+    bench.find_every_message().await;
     assert_eq!(bench.client.counters().retries, 0);
+}
+
+/// The same in bad weather: a third of all answers fail, are cut, reset, or refuse the token.
+#[tokio::test]
+async fn deltas_find_every_message_once_in_bad_weather() {
+    let rule = |change: fn(&mut FaultRule)| {
+        let mut rule = FaultRule::on("/v1.0/*");
+        rule.probability = 0.06;
+        change(&mut rule);
+        rule
+    };
+    let faults = vec![
+        rule(|rule| rule.status = Some(503)),
+        rule(|rule| rule.reset = true),
+        rule(|rule| rule.truncate = Some(40)),
+        rule(|rule| rule.expire_tokens = true),
+        rule(|rule| {
+            rule.status = Some(200);
+            rule.body = Some(FaultBody::Html);
+        }),
+        rule(|rule| {
+            rule.status = Some(429);
+            rule.headers = [("retry-after".to_owned(), "17".to_owned())].into();
+        }),
+    ];
+    for seed in 0..5 {
+        let faults = faults.clone();
+        let bench = Bench::start(|settings| Settings {
+            faults,
+            seed,
+            ..settings
+        })
+        .await;
+        bench.find_every_message().await;
+        assert!(bench.client.counters().retries > 0);
+    }
 }
 
 #[tokio::test]
