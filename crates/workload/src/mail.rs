@@ -5,8 +5,10 @@
 
 mod archive;
 pub mod backup;
+pub mod compose;
 mod json;
 mod layout;
+pub mod restore;
 mod state;
 
 pub use archive::{Archive, Folder, Message, MessageRef};

@@ -142,7 +142,7 @@ pub fn compose(source: Source<'_>, marks: &Marks) -> Composed {
         .filter_map(|name| Some((name, fields.raw(name)?.to_owned())))
         .collect();
     if fields.raw("body").is_none() {
-        plain.extend(mime.body().map(|body| ("body", body)));
+        plain.extend(mime.body().map(|body| ("body", raw(&body))));
     }
     let (properties, headers_cut) = properties::of_message(&fields, &mime, marks);
     if headers_cut {
@@ -150,7 +150,7 @@ pub fn compose(source: Source<'_>, marks: &Marks) -> Composed {
     }
     plain.push(("singleValueExtendedProperties", raw(&properties)));
 
-    let mut attachments = attachment::of_mime(mime, &mut losses);
+    let mut attachments = attachment::of_mime(&mime, &mut losses);
     attachments.extend(
         source
             .attachments

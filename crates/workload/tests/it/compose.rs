@@ -454,20 +454,12 @@ fn the_corpus_composes() {
     for path in files {
         let mime = fs::read(&path).expect("a file of the corpus can be read");
         let creation = composed("{}", &mime).render(Manner::Faithful);
-        let message = body(&creation);
+        body(&creation);
         let beyond_limits = creation
             .losses
             .iter()
             .any(|loss| *loss != Loss::NestedAsFile);
         assert!(!beyond_limits, "{}: {:?}", path.display(), creation.losses);
-        assert!(
-            mime.is_empty()
-                || message["body"].is_object()
-                || mime.iter().all(u8::is_ascii_whitespace)
-                || property(&message, "String 0x007D").is_some(),
-            "{}",
-            path.display()
-        );
     }
 }
 

@@ -170,71 +170,63 @@ impl Attachment {
 }
 
 /// The attachments that the MIME has.
-pub(super) fn of_mime(mime: Mime<'_>, losses: &mut Vec<Loss>) -> Vec<Attachment> {
-    mime.into_message().map_or_else(Vec::new, |message| {
-        of_message(message, NESTED_LEVELS_MAX, losses)
-    })
+pub(super) fn of_mime(mime: &Mime<'_>, losses: &mut Vec<Loss>) -> Vec<Attachment> {
+    within(mime, NESTED_LEVELS_MAX, losses)
 }
 
-/// The attachments of a parsed message. `levels` is how many more levels of messages are taken apart.
-pub(super) fn of_message(
-    mut message: Message<'_>,
-    levels: usize,
-    losses: &mut Vec<Loss>,
-) -> Vec<Attachment> {
-    let ids = std::mem::take(&mut message.attachments);
-    let raw = std::mem::take(&mut message.raw_message);
-    if ids.len() > ATTACHMENTS_MAX {
+/// The attachments that the MIME has. `levels` is how many more levels of messages are taken apart.
+pub(super) fn within(mime: &Mime<'_>, levels: usize, losses: &mut Vec<Loss>) -> Vec<Attachment> {
+    let Some(message) = mime.message() else {
+        return Vec::new();
+    };
+    let count = message.attachment_count();
+    if count > ATTACHMENTS_MAX {
         losses.push(Loss::AttachmentsTooMany {
-            count: ids.len() - ATTACHMENTS_MAX,
+            count: count - ATTACHMENTS_MAX,
         });
     }
-    let attachments = ids
-        .into_iter()
+    message
+        .attachments()
         .take(ATTACHMENTS_MAX)
-        .filter_map(|id| {
-            Some(of_part(
-                message.parts.get_mut(id as usize)?,
-                &raw,
+        .map(|part| {
+            of_part(
+                part,
+                mime::attached(&message.raw_message, part),
                 levels,
                 losses,
-            ))
+            )
         })
-        .collect();
-    mime::dismantle(message);
-    attachments
+        .collect()
 }
 
 fn of_part(
-    part: &mut MessagePart<'_>,
-    raw: &[u8],
+    part: &MessagePart<'_>,
+    bytes: Bytes,
     levels: usize,
     losses: &mut Vec<Loss>,
 ) -> Attachment {
-    let bytes = Bytes::from(mime::decoded(raw, part));
-    let Some(message) = mime::take_message(part) else {
+    if !part.is_message() {
         return file(part, bytes);
-    };
-    let name = part
-        .attachment_name()
-        .or_else(|| message.subject())
-        .unwrap_or_default()
-        .to_owned();
-    if levels == 0 {
-        mime::dismantle(message);
-        losses.push(Loss::NestedAsFile);
-        return eml_file(&name, bytes);
     }
-    let item = nested::item(message, levels - 1, losses);
-    let attachment = Attachment {
-        content: Content::Item { item, eml: bytes },
-        ..plain(&name)
-    };
-    if attachment.is_large() {
+    let inner = Mime::parse(&bytes);
+    let subject = inner.message().and_then(Message::subject);
+    let name = part.attachment_name().or(subject).unwrap_or_default();
+    if levels > 0 && inner.message().is_some() {
+        let item = nested::item(&inner, levels - 1, losses);
+        let attachment = Attachment {
+            content: Content::Item {
+                item,
+                eml: bytes.clone(),
+            },
+            ..plain(name)
+        };
         // Upload sessions are for files.
-        return attachment.as_plain_file(losses).into_owned();
+        if !attachment.is_large() {
+            return attachment;
+        }
     }
-    attachment
+    losses.push(Loss::NestedAsFile);
+    eml_file(name, bytes.clone())
 }
 
 fn file(part: &MessagePart<'_>, bytes: Bytes) -> Attachment {

@@ -4,11 +4,14 @@
 //! from strangers (abuse 74), so the shape of the bytes is measured first, in one pass, and MIME beyond the bounds is not taken apart at all: its
 //! header block is used and its attachments are reported as lost. It knows nothing of Graph.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::{
+    borrow::Cow,
+    panic::{AssertUnwindSafe, catch_unwind},
+};
 
 use bytes::Bytes;
-use mail_parser::{Encoding, Message, MessageParser, MessagePart, PartType, decoders};
-use serde_json::value::RawValue;
+use mail_parser::{Encoding, Message, MessageParser, MessagePart, MimeHeaders, PartType, decoders};
+use serde_json::{Value, json};
 
 /// Parts, counted from above, that are taken apart: the largest bombs seen in tests have 100,000, real mail has a few dozen.
 const PARTS_MAX: usize = 200_000;
@@ -52,82 +55,113 @@ impl<'a> Mime<'a> {
         self.too_complex
     }
 
-    /// The text shown first, as Graph's `body`: for a message whose JSON has none.
-    pub(super) fn body(&self) -> Option<Box<RawValue>> {
-        self.message.as_ref().map(body_of)
+    /// The text shown first, HTML where there is any, as Graph's `body`.
+    pub(super) fn body(&self) -> Option<Value> {
+        let message = self.message.as_ref()?;
+        let html = message.html_bodies().find(|part| part.is_text_html());
+        let part = html.or_else(|| message.text_bodies().next());
+        let content = part
+            .and_then(MessagePart::text_contents)
+            .unwrap_or_default();
+        let kind = if part.is_some_and(MessagePart::is_text_html) {
+            "html"
+        } else {
+            "text"
+        };
+        Some(json!({ "contentType": kind, "content": content }))
     }
 
-    /// The header lines up to the first empty line, and whether they had to be cut. Bytes that are no UTF-8 are taken for Latin-1; control
-    /// characters other than line ends and tabs become spaces.
+    /// The header lines up to the first empty line, and whether they had to be cut; nothing when the bytes do not begin like a mail. Bytes that
+    /// are no UTF-8 are taken for Latin-1; control characters other than line ends and tabs become spaces.
     pub(super) fn header_block(&self) -> (String, bool) {
-        let end = self.bytes.len().min(HEADER_BLOCK_BYTES_MAX);
-        let window = &self.bytes[..end];
+        let window = &self.bytes[..self.bytes.len().min(HEADER_BLOCK_BYTES_MAX)];
         let block = match empty_line(window) {
             Some(at) => &window[..at],
             None => window,
         };
-        let cut = block.len() == HEADER_BLOCK_BYTES_MAX;
-        (clean(block), cut)
+        if !begins_with_field(block) {
+            return (String::new(), false);
+        }
+        (clean(block), block.len() == HEADER_BLOCK_BYTES_MAX)
     }
 
-    /// The text of the first header of this name, unfolded. `name` is written as in RFC 5322.
-    pub(super) fn header(&self, name: &str) -> Option<String> {
+    /// The message ids in the last header of this name, separated by spaces. What else people's programs write there is left out.
+    pub(super) fn ids(&self, name: &str) -> Option<String> {
         let (block, _) = self.header_block();
-        let mut value: Option<String> = None;
+        let mut value = String::new();
+        let mut is_it = false;
         for line in block.lines() {
-            match &mut value {
-                Some(value) if line.starts_with([' ', '\t']) => {
-                    value.push(' ');
-                    value.push_str(line.trim());
-                }
-                Some(_) => break,
-                None => {
-                    value = line
-                        .split_once(':')
-                        .filter(|(field, _)| field.trim_end().eq_ignore_ascii_case(name))
-                        .map(|(_, text)| text.trim().to_owned());
+            let is_continued = line.starts_with([' ', '\t']);
+            if !is_continued {
+                is_it = line
+                    .split_once(':')
+                    .is_some_and(|(field, _)| field.trim_end().eq_ignore_ascii_case(name));
+                if is_it {
+                    value.clear();
                 }
             }
+            if is_it {
+                value.push_str(line);
+            }
         }
-        value.filter(|value| !value.is_empty())
+        let mut ids: Vec<String> = message_ids(&value).collect();
+        let bare = value.split_once(':').map_or("", |(_, bare)| bare.trim());
+        if ids.is_empty() && bare.contains('@') && !bare.contains(char::is_whitespace) {
+            ids.push(format!("<{bare}>"));
+        }
+        (!ids.is_empty()).then(|| ids.join(" "))
     }
 
-    /// The parsed message, to be taken apart further.
-    pub(super) fn into_message(mut self) -> Option<Message<'a>> {
-        self.message.take()
+    /// The parsed message.
+    pub(super) fn message(&self) -> Option<&Message<'a>> {
+        self.message.as_ref()
     }
 }
 
+/// Without recursion: a thousand messages within each other would overflow the stack (abuse 74).
 impl Drop for Mime<'_> {
     fn drop(&mut self) {
-        if let Some(message) = self.message.take() {
-            dismantle(message);
-        }
-    }
-}
-
-/// Drops a message without recursion: a thousand messages within each other would overflow the stack (abuse 74).
-pub(super) fn dismantle(message: Message<'_>) {
-    let mut pending = vec![message];
-    while let Some(mut message) = pending.pop() {
-        pending.extend(message.parts.iter_mut().filter_map(take_message));
-    }
-}
-
-/// Takes the message out of a part that is one.
-pub(super) fn take_message<'x>(part: &mut MessagePart<'x>) -> Option<Message<'x>> {
-    match std::mem::take(&mut part.body) {
-        PartType::Message(message) => Some(message),
-        other => {
-            part.body = other;
-            None
+        let mut pending: Vec<_> = self.message.take().into_iter().collect();
+        while let Some(mut message) = pending.pop() {
+            for part in &mut message.parts {
+                if let PartType::Message(inner) = std::mem::take(&mut part.body) {
+                    pending.push(inner);
+                }
+            }
         }
     }
 }
 
 /// The bytes of a part as its sender attached them: the transfer encoding undone, the character set left alone. `raw` is what the part's offsets
 /// count in.
-pub(super) fn decoded(raw: &[u8], part: &MessagePart<'_>) -> Vec<u8> {
+pub(super) fn attached(raw: &[u8], part: &MessagePart<'_>) -> Bytes {
+    match &part.body {
+        PartType::Binary(bytes) | PartType::InlineBinary(bytes) => Bytes::copy_from_slice(bytes),
+        PartType::Text(text) | PartType::Html(text) if is_unconverted(part, text) => {
+            Bytes::copy_from_slice(text.as_bytes())
+        }
+        PartType::Message(inner) if matches!(inner.raw_message, Cow::Owned(_)) => {
+            Bytes::copy_from_slice(&inner.raw_message)
+        }
+        _ => decoded(raw, part).into(),
+    }
+}
+
+/// Whether the parser left a text's bytes as they were: it converts every text to UTF-8 and replaces what it cannot read.
+fn is_unconverted(part: &MessagePart<'_>, text: &str) -> bool {
+    let charset = part
+        .content_type()
+        .and_then(|kind| kind.attribute("charset"));
+    let is_utf8 = charset.is_none_or(|name| {
+        ["utf-8", "us-ascii"]
+            .iter()
+            .any(|same| name.eq_ignore_ascii_case(same))
+    });
+    is_utf8 && !text.contains(char::REPLACEMENT_CHARACTER)
+}
+
+/// Decodes a part again from the message's bytes.
+fn decoded(raw: &[u8], part: &MessagePart<'_>) -> Vec<u8> {
     let encoded = raw
         .get(part.offset_body as usize..part.offset_end as usize)
         .unwrap_or_default();
@@ -137,20 +171,6 @@ pub(super) fn decoded(raw: &[u8], part: &MessagePart<'_>) -> Vec<u8> {
         Encoding::None => None,
     };
     decoded.unwrap_or_else(|| encoded.to_vec())
-}
-
-/// The text shown first, HTML where there is any.
-pub(super) fn body_of(message: &Message<'_>) -> Box<RawValue> {
-    let html = message
-        .html_bodies()
-        .next()
-        .filter(|part| part.is_text_html());
-    let (kind, content) = match html.or_else(|| message.text_bodies().next()) {
-        Some(part) if part.is_text_html() => ("html", part.text_contents().unwrap_or_default()),
-        Some(part) => ("text", part.text_contents().unwrap_or_default()),
-        None => ("text", ""),
-    };
-    super::raw(&serde_json::json!({ "contentType": kind, "content": content }))
 }
 
 /// What decides how much work a message makes, counted from above in one pass.
@@ -188,6 +208,28 @@ impl Shape {
             && self.colon_lines <= HEADER_LINES_MAX
             && parts.saturating_mul(bytes) <= STEPS_MAX
     }
+}
+
+/// What stands between `<` and `>` without spaces in it.
+fn message_ids(text: &str) -> impl Iterator<Item = String> {
+    let ids = text
+        .split('<')
+        .skip(1)
+        .filter_map(|rest| rest.split_once('>'));
+    ids.filter(|(id, _)| !id.is_empty() && !id.contains(char::is_whitespace))
+        .map(|(id, _)| format!("<{id}>"))
+}
+
+/// Whether the bytes begin with the name of a header and a colon, or with the line that mailbox files put before a mail.
+fn begins_with_field(bytes: &[u8]) -> bool {
+    let name = bytes
+        .iter()
+        .take_while(|byte| byte.is_ascii_graphic() && **byte != b':')
+        .count();
+    let after = bytes[name..]
+        .iter()
+        .find(|byte| !matches!(byte, b' ' | b'\t'));
+    bytes.starts_with(b"From ") || (name > 0 && after == Some(&b':'))
 }
 
 /// Where the first empty line begins; the line end before it is not counted in.

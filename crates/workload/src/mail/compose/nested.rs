@@ -1,14 +1,34 @@
 //! A message attached to a message, composed from its MIME alone: Graph keeps no JSON of it that a backup gets.
 
 use jiff::Timestamp;
-use mail_parser::{Address, Message};
+use mail_parser::Address;
 use serde_json::{Map, Value, json, value::RawValue};
 
-use super::{Loss, attachment, mime, properties};
+use super::{
+    Loss,
+    attachment::{self, Attachment},
+    mime::Mime,
+    properties,
+};
 
 /// The `item` of an `itemAttachment`: the message with its own attachments. `levels` is how many more levels of messages are taken apart.
-pub(super) fn item(message: Message<'_>, levels: usize, losses: &mut Vec<Loss>) -> Box<RawValue> {
+pub(super) fn item(mime: &Mime<'_>, levels: usize, losses: &mut Vec<Loss>) -> Box<RawValue> {
+    let mut item = message_fields(mime);
+    let attachments: Vec<_> = attachment::within(mime, levels, losses)
+        .iter()
+        .map(Attachment::json)
+        .collect();
+    if !attachments.is_empty() {
+        item.insert("attachments".to_owned(), json!(attachments));
+    }
+    super::raw(&item)
+}
+
+fn message_fields(mime: &Mime<'_>) -> Map<String, Value> {
     let mut item = Map::new();
+    let Some(message) = mime.message() else {
+        return item;
+    };
     let mut set = |name: &str, value: Option<Value>| {
         if let Some(value) = value {
             item.insert(name.to_owned(), value);
@@ -16,10 +36,7 @@ pub(super) fn item(message: Message<'_>, levels: usize, losses: &mut Vec<Loss>) 
     };
     set("@odata.type", Some(json!("#microsoft.graph.message")));
     set("subject", message.subject().map(|subject| json!(subject)));
-    set(
-        "body",
-        serde_json::from_str(mime::body_of(&message).get()).ok(),
-    );
+    set("body", mime.body());
     set("from", message.from().and_then(first));
     set(
         "sender",
@@ -43,14 +60,7 @@ pub(super) fn item(message: Message<'_>, levels: usize, losses: &mut Vec<Loss>) 
         "singleValueExtendedProperties",
         Some(json!(properties::of_nested(sent))),
     );
-    let attachments: Vec<_> = attachment::of_message(message, levels, losses)
-        .iter()
-        .map(attachment::Attachment::json)
-        .collect();
-    if !attachments.is_empty() {
-        set("attachments", Some(json!(attachments)));
-    }
-    super::raw(&item)
+    item
 }
 
 fn first(address: &Address<'_>) -> Option<Value> {

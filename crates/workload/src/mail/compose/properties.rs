@@ -100,7 +100,7 @@ pub(super) fn of_message(
         .filter(|index| !index.is_empty());
     properties.extend(index.map(|index| property(CONVERSATION_INDEX, index)));
     for (id, header) in [(IN_REPLY_TO, "In-Reply-To"), (REFERENCES, "References")] {
-        properties.extend(mime.header(header).map(|value| property(id, value)));
+        properties.extend(mime.ids(header).map(|value| property(id, value)));
     }
     let mut cut = false;
     if !fields.flag("isDraft").unwrap_or(false) {

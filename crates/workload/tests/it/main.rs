@@ -1,0 +1,4 @@
+//! Tests of the workloads, against the emulator and on real mail.
+
+mod compose;
+mod restore;
