@@ -46,7 +46,8 @@ pub struct File {
     pub mtime: Timestamp,
 }
 
-/// See the module's text. Paths are plain names joined by `/`; see [`is_plain`](crate::name::is_plain).
+/// See the module's text. Paths are plain names joined by `/`; see [`is_plain`](crate::name::is_plain). A change that is begun must run to its
+/// end: if its future is dropped half way, so must be the draft.
 pub struct Draft {
     inner: Arc<Inner>,
     parent: Option<(SnapshotId, BlobId)>,

@@ -56,6 +56,9 @@ pub enum Error {
     /// The parent snapshot, or content relied on, was removed from the repository before the lock was taken.
     #[error("the repository was pruned while the snapshot was being made")]
     Pruned,
+    /// Something that was handed to a draft could not be stored, so the draft can no longer be committed.
+    #[error("the snapshot cannot be made because storing a part of it failed")]
+    Incomplete,
     /// A path or name that cannot be stored.
     #[error("a path cannot be stored: {0}")]
     Path(&'static str),
@@ -102,7 +105,7 @@ impl Error {
                 Kind::Conflict
             }
             Self::WrongPassword => Kind::Unauthorized,
-            Self::Storage { .. } | Self::Source(_) => Kind::Unavailable,
+            Self::Storage { .. } | Self::Source(_) | Self::Incomplete => Kind::Unavailable,
             Self::Version(_) | Self::Path(_) => Kind::Invalid,
             Self::Damaged { .. } => Kind::Corrupt,
             Self::Internal(_) => Kind::Internal,

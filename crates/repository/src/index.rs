@@ -5,7 +5,7 @@
 //! that was read is gone, somebody has pruned, and everything known is forgotten.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashSet,
     sync::{RwLock, RwLockReadGuard, RwLockWriteGuard},
 };
 
@@ -13,11 +13,11 @@ use tokio::sync::Mutex;
 
 use crate::{
     blob::BlobKind,
+    blob_map::{BlobMap, Location},
     crypto::Key,
     error::{Error, Problem, Result, Subject},
     id::{BlobId, ObjectId},
-    index_file::{IndexFile, IndexedPack},
-    pack::Entry,
+    index_file::IndexFile,
     sealed_file,
     storage::{Listed, ObjectKind, Storage},
 };
@@ -40,28 +40,9 @@ struct Unread {
 #[derive(Default)]
 struct Known {
     files: HashSet<ObjectId>,
-    packs: Vec<ObjectId>,
-    content: HashMap<BlobId, Place>,
-    trees: HashMap<BlobId, Place>,
+    blobs: BlobMap,
     /// How often everything has been forgotten.
     generation: u64,
-}
-
-/// 16 bytes for each blob, beside its id.
-#[derive(Clone, Copy)]
-struct Place {
-    pack: u32,
-    offset: u32,
-    length: u32,
-    /// 0 when the blob is not compressed.
-    expanded: u32,
-}
-
-/// Where to read a blob.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Location {
-    pub(crate) pack: ObjectId,
-    pub(crate) entry: Entry,
 }
 
 impl Index {
@@ -73,7 +54,7 @@ impl Index {
         kind: BlobKind,
         id: BlobId,
     ) -> Result<Option<Location>> {
-        if let Some(location) = self.known().get(kind, id) {
+        if let Some(location) = self.known().blobs.get(kind, id) {
             return Ok(Some(location));
         }
         let mut unread = self.unread.lock().await;
@@ -82,7 +63,7 @@ impl Index {
         }
         loop {
             // Somebody else may have read the right file while we waited for our turn.
-            if let Some(location) = self.known().get(kind, id) {
+            if let Some(location) = self.known().blobs.get(kind, id) {
                 return Ok(Some(location));
             }
             if !self.read_next(storage, key, &mut unread).await? {
@@ -113,23 +94,26 @@ impl Index {
 
     /// Whether the blob is in one of the files read so far.
     pub(crate) fn knows(&self, kind: BlobKind, id: BlobId) -> bool {
-        self.known().map(kind).contains_key(&id)
+        self.known().blobs.contains(kind, id)
     }
 
     /// How many distinct blobs the files read so far list.
     pub(crate) fn count(&self) -> u64 {
-        let known = self.known();
-        (known.content.len() + known.trees.len()) as u64
+        self.known().blobs.len() as u64
     }
 
-    /// Takes in an index file that we have just written.
-    pub(crate) fn add(&self, id: ObjectId, file: &IndexFile) -> Result<(), Problem> {
+    /// Takes in index files that we have just written, and what they list.
+    pub(crate) fn adopt(&self, files: Vec<ObjectId>, blobs: BlobMap) -> Result<(), Problem> {
         let mut known = self.known_mut();
-        if known.files.contains(&id) {
-            return Ok(());
-        }
+        known.files.extend(files);
+        known.blobs.extend(blobs)
+    }
+
+    fn add(&self, id: ObjectId, file: &IndexFile) -> Result<(), Problem> {
+        let mut known = self.known_mut();
         for pack in &file.packs {
-            known.add(pack)?;
+            let entries = pack.entries().collect::<Result<Vec<_>, _>>()?;
+            known.blobs.add_pack(pack.id, entries)?;
         }
         known.files.insert(id);
         Ok(())
@@ -196,47 +180,5 @@ impl Index {
         self.known
             .write()
             .expect("nobody panics while holding the index")
-    }
-}
-
-impl Known {
-    fn map(&self, kind: BlobKind) -> &HashMap<BlobId, Place> {
-        match kind {
-            BlobKind::Content => &self.content,
-            BlobKind::Tree => &self.trees,
-        }
-    }
-
-    fn get(&self, kind: BlobKind, id: BlobId) -> Option<Location> {
-        let place = self.map(kind).get(&id)?;
-        Some(Location {
-            pack: self.packs[place.pack as usize],
-            entry: Entry {
-                id,
-                kind,
-                offset: place.offset,
-                length: place.length,
-                expanded: Some(place.expanded).filter(|length| *length > 0),
-            },
-        })
-    }
-
-    fn add(&mut self, pack: &IndexedPack) -> Result<(), Problem> {
-        let number = u32::try_from(self.packs.len()).map_err(|_| Problem::Malformed)?;
-        self.packs.push(pack.id);
-        for entry in pack.entries() {
-            let entry = entry?;
-            let place = Place {
-                pack: number,
-                offset: entry.offset,
-                length: entry.length,
-                expanded: entry.expanded.unwrap_or(0),
-            };
-            match entry.kind {
-                BlobKind::Content => self.content.insert(entry.id, place),
-                BlobKind::Tree => self.trees.insert(entry.id, place),
-            };
-        }
-        Ok(())
     }
 }

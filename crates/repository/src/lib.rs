@@ -9,6 +9,7 @@
 //! stored is the business of the `object_store` crate; it deletes nothing but locks and what a failed initialisation left.
 
 mod blob;
+mod blob_map;
 mod chunker;
 #[cfg(test)]
 mod codec_tests;

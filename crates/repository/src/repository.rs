@@ -7,13 +7,14 @@ use model::SharedClock;
 
 use crate::{
     blob::{self, BlobKind},
+    blob_map::Location,
     compression::Compressors,
     config::Config,
     crypto::Key,
     draft::Draft,
     error::{Error, Problem, Result, Subject},
     id::{BlobId, ObjectId, RepositoryId, SnapshotId},
-    index::{Index, Location},
+    index::Index,
     key::KeyFile,
     lock::Locksmith,
     sealed_file,

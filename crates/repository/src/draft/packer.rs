@@ -70,38 +70,30 @@ impl Packer {
         let operation = tokio::spawn(async move {
             let _busy = packer.inner.options.clock.busy();
             let outcome = packer.store_now(purpose, plain).await;
+            if outcome.is_err() {
+                packer.failed.store(true, Ordering::Release);
+            }
             drop(permit);
             outcome
         });
-        let outcome = operation
-            .await
-            .unwrap_or(Err(Error::Internal("storing a blob was interrupted")));
-        if outcome.is_err() {
+        operation.await.unwrap_or_else(|_| {
             self.failed.store(true, Ordering::Release);
-        }
-        outcome
+            Err(Error::Internal("storing a blob was interrupted"))
+        })
     }
 
     /// The content of a blob, of this draft or of the repository.
     pub(crate) async fn read(&self, kind: BlobKind, id: BlobId) -> Result<Vec<u8>> {
-        let own = self.own().get(kind, id);
-        match own {
-            None => self.inner.blob(kind, id).await,
-            Some(Some(location)) => self.inner.blob_at(location).await,
-            Some(None) => {
-                if let Some(plain) = self.read_open(kind, id)? {
-                    return Ok(plain);
-                }
-                // Its pack is on the way to storage.
-                self.idle().await?;
-                let place = self.own().get(kind, id).flatten();
-                match (place, self.read_open(kind, id)?) {
-                    (Some(location), _) => self.inner.blob_at(location).await,
-                    (None, Some(plain)) => Ok(plain),
-                    (None, None) => Err(Error::damaged(kind.subject(id), Problem::Missing)),
-                }
-            }
+        if !self.own().map.contains(kind, id) {
+            return self.inner.blob(kind, id).await;
         }
+        if let Some(plain) = self.read_own(kind, id).await? {
+            return Ok(plain);
+        }
+        // Its pack is on the way to storage.
+        self.idle().await?;
+        let found = self.read_own(kind, id).await?;
+        found.ok_or(Error::damaged(kind.subject(id), Problem::Missing))
     }
 
     /// Waits until every blob handed in is in a pack. Errors when one of them failed.
@@ -109,7 +101,7 @@ impl Packer {
         let all = self.operations.acquire_many(self.operation_count).await;
         drop(all.map_err(|_| Error::Internal("the packer is closed"))?);
         if self.failed.load(Ordering::Acquire) {
-            return Err(Error::Internal("storing a blob failed before"));
+            return Err(Error::Incomplete);
         }
         Ok(())
     }
@@ -134,13 +126,14 @@ impl Packer {
 
     /// Takes what was stored into the repository's index: to be called when the snapshot is written.
     pub(crate) fn publish(&self) -> Result<()> {
-        for (id, file) in self.own().take_files() {
-            self.inner
-                .index
-                .add(id, &file)
-                .map_err(|_| Error::Internal("an index file that we wrote is malformed"))?;
-        }
-        Ok(())
+        let (files, blobs) = {
+            let mut own = self.own();
+            (std::mem::take(&mut own.files), std::mem::take(&mut own.map))
+        };
+        self.inner
+            .index
+            .adopt(files, blobs)
+            .map_err(|_| Error::Internal("there are too many packs"))
     }
 
     /// Removes the lock, if it was taken. Nothing can be stored afterwards.
@@ -176,10 +169,7 @@ impl Packer {
     /// Puts a blob into an open pack; gives the pack if that made it full.
     fn add(&self, purpose: Purpose, id: BlobId, plain: &[u8]) -> Result<Option<Pack>> {
         let kind = purpose.kind();
-        if self.inner.index.knows(kind, id) {
-            return Ok(None);
-        }
-        if !self.own().begin(kind, id) {
+        if self.inner.index.knows(kind, id) || !self.own().map.announce(kind, id) {
             return Ok(None);
         }
         let sealed = blob::seal(&self.inner.key, &self.inner.compressors, kind, id, plain);
@@ -205,7 +195,8 @@ impl Packer {
             .await?;
         let listed = {
             let mut own = self.own();
-            own.add_pack(purpose, id, &entries);
+            own.add_pack(purpose, id, entries)
+                .map_err(|_| Error::Internal("there are too many packs"))?;
             own.unlisted_blobs()
         };
         if listed >= INDEX_FILE_BLOBS {
@@ -226,7 +217,7 @@ impl Packer {
                 .storage
                 .put(ObjectKind::Index, sealed.into())
                 .await?;
-            self.own().add_file(id, file);
+            self.own().files.push(id);
         }
         Ok(())
     }
@@ -253,6 +244,15 @@ impl Packer {
             return Err(Error::Pruned);
         }
         Ok(lock)
+    }
+
+    /// The content of a blob of this draft, unless its pack is just being stored.
+    async fn read_own(&self, kind: BlobKind, id: BlobId) -> Result<Option<Vec<u8>>> {
+        let stored = self.own().map.get(kind, id);
+        match stored {
+            Some(location) => self.inner.blob_at(location).await.map(Some),
+            None => self.read_open(kind, id),
+        }
     }
 
     fn read_open(&self, kind: BlobKind, id: BlobId) -> Result<Option<Vec<u8>>> {
