@@ -32,9 +32,12 @@ pub(crate) fn letter(mime: &Bytes) -> Letter {
     }
 }
 
-/// At least the number of parts, since each but the simplest says what it is.
+/// At least the number of parts, since each but the simplest says what it is; 0 for a mail that is too small to have too many.
 fn parts(mime: &[u8]) -> usize {
     const HEADER: &[u8] = b"content-type";
+    if mime.len() / HEADER.len() <= PARTS_MAX {
+        return 0;
+    }
     let headers = mime.windows(HEADER.len());
     headers
         .filter(|window| window.eq_ignore_ascii_case(HEADER))
