@@ -1,4 +1,6 @@
 //! Whole backups of an emulated tenant, judged by the emulator's own state and by stock restic.
 
 mod backup;
+mod changes;
+mod faults;
 mod stage;

@@ -1,6 +1,6 @@
 //! An emulated tenant, a client for it, and a data folder.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use anyhow::{Context, Result, ensure};
 use emulator::{Emulator, Running, Settings, World};
@@ -10,9 +10,10 @@ use engine::{
     discovery, verify,
 };
 use graph::{Client, Cloud, Credential, Options};
-use model::{SharedClock, SystemClock, TenantId};
+use model::{SharedClock, SimulatedClock, TenantId};
 use repository::{Repository, SnapshotId};
 use tempfile::TempDir;
+use testkit::csdl::Observer;
 use workload::mail::{Archive, backup::Progress};
 
 pub(crate) struct Stage {
@@ -21,7 +22,29 @@ pub(crate) struct Stage {
     pub(crate) vault: Vault,
     pub(crate) clock: SharedClock,
     pub(crate) tenant: TenantId,
+    /// Every answer is judged by Microsoft's metadata; it panics at the end if one is wrong.
+    #[expect(dead_code, reason = "it does its work when it is dropped")]
+    judge: Arc<Observer>,
     _data: TempDir,
+}
+
+/// The product's clock, as the emulator wants to see it.
+#[derive(Debug)]
+struct Shared(SharedClock);
+
+impl emulator::Clock for Shared {
+    fn now(&self) -> jiff::Timestamp {
+        self.0.now()
+    }
+}
+
+/// A mail without attachments.
+pub(crate) fn mail(n: usize) -> String {
+    format!(
+        "Received: from x by y; Tue, 2 Jun 2026 10:00:{:02} +0000\r\nFrom: Zoe <zoe@example.com>\r\nTo: Ada <ada@example.com>\r\n\
+         Subject: Mail {n}\r\nMessage-ID: <{n}@example.com>\r\nDate: Tue, 2 Jun 2026 09:59:00 +0000\r\n\r\nThis is mail {n}.\r\n",
+        n % 60
+    )
 }
 
 /// What a mailbox holds: for each message its folder's id and its MIME, by id.
@@ -32,9 +55,42 @@ impl Stage {
         Self::start_with(Settings::new(world)).await
     }
 
-    pub(crate) async fn start_with(settings: Settings) -> Result<Self> {
+    /// A tenant whose only mailbox, `ada`'s, holds the given mails, by folder.
+    pub(crate) async fn with_mail(mails: &[(&str, usize)]) -> Result<(Self, Account)> {
+        let folder = TempDir::new()?;
+        for (name, count) in mails {
+            std::fs::create_dir_all(folder.path().join(name))?;
+            for n in 0..*count {
+                std::fs::write(folder.path().join(name).join(format!("{n:05}")), mail(n))?;
+            }
+        }
+        let stage = Self::start(World::new().mail("ada", folder.path())).await?;
+        let account = stage.accounts().await?.remove(0);
+        Ok((stage, account))
+    }
+
+    /// Waits cost nothing: the clock jumps, and the emulator shares it.
+    pub(crate) async fn start_with(mut settings: Settings) -> Result<Self> {
+        let clock: SharedClock = Arc::new(SimulatedClock::new("2026-11-22T14:05:00Z".parse()?));
+        settings.clock = Arc::new(Shared(Arc::clone(&clock)));
+        let judge = Arc::new(Observer::new());
+        let judging = Arc::clone(&judge);
+        settings.observer = Some(emulator::Observer::new(move |exchange| {
+            if !exchange.faulty && !exchange.in_batch {
+                judging.observe(&testkit::csdl::Exchange {
+                    method: exchange.method.as_str(),
+                    path: &exchange.path,
+                    request_body: &exchange.request_body,
+                    status: exchange.status.as_u16(),
+                    content_type: exchange
+                        .headers
+                        .get("content-type")
+                        .and_then(|value| value.to_str().ok()),
+                    body: &exchange.body,
+                });
+            }
+        }));
         let emulator = Emulator::start(settings).await?;
-        let clock = SystemClock::shared();
         let tenant = TenantId::new(emulator.tenant_id.to_string())?;
         let credential = Credential::secret(emulator.client_secret.clone());
         let cloud = Cloud::at(&emulator.base_url)?;
@@ -53,6 +109,7 @@ impl Stage {
             clock,
             tenant,
             emulator,
+            judge,
             _data: data,
         })
     }
@@ -89,6 +146,45 @@ impl Stage {
             .lock()
             .map_err(|_| anyhow::anyhow!("a mailbox's lock is poisoned"))?;
         Ok(work(&mut mailbox))
+    }
+
+    /// Changes a message through Graph.
+    pub(crate) async fn patch(
+        &self,
+        account: &Account,
+        message: &str,
+        change: &serde_json::Value,
+    ) -> Result<()> {
+        let path = format!(
+            "/users/{}/messages/{}",
+            graph::segment(account.id.as_str()),
+            graph::segment(message)
+        );
+        let scope = graph::Scope::Outlook {
+            mailbox: account.id.clone(),
+        };
+        self.graph
+            .send(&scope, graph::Request::patch(path).json(change)?)
+            .await?;
+        Ok(())
+    }
+
+    /// Backs up, and compares the snapshot with the source. Returns the outcome and the requests made.
+    pub(crate) async fn back_up_equal(
+        &self,
+        account: &Account,
+    ) -> Result<(Outcome, graph::Counters)> {
+        let before = self.graph.counters();
+        let outcome = self.back_up(account).await?;
+        let asked = self.graph.counters().since(&before);
+        ensure!(outcome.report.is_complete(), "{:?}", outcome.report);
+        let snapshot = outcome.snapshot.context("something had changed")?;
+        let found = differences(
+            &self.snapshot(account, snapshot).await?,
+            &self.source(account)?,
+        );
+        ensure!(found.is_empty(), "{found:?}");
+        Ok((outcome, asked))
     }
 
     /// What the source holds.

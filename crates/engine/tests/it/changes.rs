@@ -1,0 +1,212 @@
+//! What happens to messages and folders between two runs, one thing at a time, with the requests that it may cost.
+
+use anyhow::{Context, Result};
+use emulator::{FolderKey, Mailbox, MessageKey};
+use serde_json::json;
+
+use crate::stage::{Stage, mail};
+
+fn folder(mailbox: &Mailbox, name: &str) -> Result<FolderKey> {
+    let found = mailbox
+        .folder_views()
+        .find(|folder| folder.path.last().is_some_and(|last| last == name));
+    Ok(found
+        .with_context(|| format!("there is a folder {name}"))?
+        .key)
+}
+
+/// The first message of a folder: its number and its immutable id.
+fn message(mailbox: &Mailbox, name: &str) -> Result<(MessageKey, String)> {
+    let views: Vec<_> = mailbox
+        .folder_views()
+        .filter(|folder| folder.path.last().is_some_and(|last| last == name))
+        .collect();
+    let id = &views.first().context("there is the folder")?.id;
+    let found = mailbox
+        .message_views()
+        .find(|message| message.folder_id == *id);
+    found
+        .map(|message| (message.key, message.id))
+        .context("the folder holds a message")
+}
+
+#[tokio::test]
+async fn a_first_run_costs_hardly_more_than_a_request_a_message() -> Result<()> {
+    let (stage, account) = Stage::with_mail(&[("", 300), ("Projects", 300)]).await?;
+    let (outcome, asked) = stage.back_up_equal(&account).await?;
+    assert_eq!(outcome.report.added, 600);
+    assert!(
+        asked.total() as f64 <= 1.05 * 600.0,
+        "{} requests: {asked:?}",
+        asked.total()
+    );
+    stage.restic_agrees(&account)
+}
+
+#[tokio::test]
+async fn marks_cost_no_mime() -> Result<()> {
+    let (stage, account) = Stage::with_mail(&[("", 5)]).await?;
+    stage.back_up_equal(&account).await?;
+    let (_, id) = stage.at_source(&account, |mailbox| message(mailbox, "Inbox"))??;
+    stage.patch(&account, &id, &json!({"isRead": true, "categories": ["Red category"], "flag": {"flagStatus": "flagged"}})).await?;
+    let (outcome, asked) = stage.back_up_equal(&account).await?;
+    assert_eq!((outcome.report.marked, outcome.report.changed), (1, 0));
+    assert_eq!(asked.of("GET messages/$value"), 0, "{asked:?}");
+    let archive = stage
+        .archive(&account, outcome.snapshot.context("it made one")?)
+        .await?;
+    let at = archive
+        .find(&model::ItemId::new(id)?)
+        .await?
+        .context("it is held")?;
+    let json: serde_json::Value = serde_json::from_str(archive.message(&at).await?.json.get())?;
+    assert_eq!(
+        (&json["isRead"], &json["categories"]),
+        (&json!(true), &json!(["Red category"]))
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_folder_that_moves_and_is_renamed_takes_its_mail_along_unread() -> Result<()> {
+    let (stage, account) = Stage::with_mail(&[("Old/Inner", 5), ("Old", 5), ("Other", 1)]).await?;
+    stage.back_up_equal(&account).await?;
+    stage.at_source(&account, |mailbox| -> Result<()> {
+        let (old, other) = (folder(mailbox, "Old")?, folder(mailbox, "Other")?);
+        mailbox.rename_folder(old, "New")?;
+        mailbox.move_folder(old, other)?;
+        Ok(())
+    })??;
+    // Survival 48: its messages are not reported, and need not be.
+    let (outcome, asked) = stage.back_up_equal(&account).await?;
+    assert_eq!(
+        (
+            outcome.report.added,
+            outcome.report.changed,
+            outcome.report.removed
+        ),
+        (0, 0, 0)
+    );
+    assert_eq!(asked.of("GET messages/$value"), 0);
+    let archive = stage
+        .archive(&account, outcome.snapshot.context("it made one")?)
+        .await?;
+    let inner = archive
+        .folders()
+        .iter()
+        .find(|folder| folder.display_name == "Inner")
+        .context("it is held")?;
+    assert!(
+        inner.directory.starts_with("Mail/Other~") && inner.directory.contains("/New~"),
+        "{}",
+        inner.directory
+    );
+    stage.restic_agrees(&account)
+}
+
+#[tokio::test]
+async fn a_folder_changes_places_with_its_parent() -> Result<()> {
+    let (stage, account) = Stage::with_mail(&[("A/B", 3), ("A", 3)]).await?;
+    stage.back_up_equal(&account).await?;
+    stage.at_source(&account, |mailbox| -> Result<()> {
+        let (a, b) = (folder(mailbox, "A")?, folder(mailbox, "B")?);
+        let top = folder(mailbox, "Archive")?;
+        mailbox.move_folder(b, top)?;
+        mailbox.move_folder(a, b)?;
+        Ok(())
+    })??;
+    stage.back_up_equal(&account).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_folder_deleted_and_made_anew_under_the_same_name_is_another_folder() -> Result<()> {
+    // Survival 49.
+    let (stage, account) = Stage::with_mail(&[("Projects", 4)]).await?;
+    stage.back_up_equal(&account).await?;
+    stage.at_source(&account, |mailbox| -> Result<()> {
+        let old = folder(mailbox, "Projects")?;
+        let parent = folder(mailbox, "Archive")?;
+        mailbox.delete_folder(old, "2026-11-22T15:00:00Z".parse()?)?;
+        let new = mailbox.create_folder(parent, "Projects", false)?;
+        mailbox.deliver(
+            new,
+            mail(99).into_bytes().into(),
+            "2026-11-22T15:00:00Z".parse()?,
+        )?;
+        Ok(())
+    })??;
+    let (outcome, _) = stage.back_up_equal(&account).await?;
+    assert_eq!((outcome.report.added, outcome.report.removed), (1, 4));
+    Ok(())
+}
+
+#[tokio::test]
+async fn moves_that_no_folder_reports_lose_nothing() -> Result<()> {
+    // Survival 59: A→B and A→B→A with immutable ids, reported only as removed from A.
+    for and_back in [false, true] {
+        let (stage, account) = Stage::with_mail(&[("A", 3), ("B", 3)]).await?;
+        stage.back_up_equal(&account).await?;
+        stage.at_source(&account, |mailbox| -> Result<()> {
+            let (a, b) = (folder(mailbox, "A")?, folder(mailbox, "B")?);
+            let (key, _) = message(mailbox, "A")?;
+            let now = "2026-11-22T15:00:00Z".parse()?;
+            mailbox.move_message(key, b, true, now)?;
+            if and_back {
+                mailbox.move_message(key, a, true, now)?;
+            }
+            Ok(())
+        })??;
+        let (outcome, asked) = stage.back_up_equal(&account).await?;
+        assert_eq!(outcome.report.removed, 0);
+        assert_eq!(
+            outcome.report.doubts_asked, 1,
+            "one request for a message in doubt"
+        );
+        assert_eq!(
+            asked.of("GET messages/$value"),
+            0,
+            "and none for its content"
+        );
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_message_that_arrived_and_moved_unseen_is_found() -> Result<()> {
+    let (stage, account) = Stage::with_mail(&[("A", 1), ("B", 1)]).await?;
+    stage.back_up_equal(&account).await?;
+    stage.at_source(&account, |mailbox| -> Result<()> {
+        let (a, b) = (folder(mailbox, "A")?, folder(mailbox, "B")?);
+        let now = "2026-11-22T15:00:00Z".parse()?;
+        let key = mailbox.deliver(a, mail(7).into_bytes().into(), now)?;
+        mailbox.move_message(key, b, true, now)?;
+        Ok(())
+    })??;
+    let (outcome, _) = stage.back_up_equal(&account).await?;
+    assert_eq!(outcome.report.added, 1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_is_deleted_leaves_the_next_snapshot_and_stays_in_the_last() -> Result<()> {
+    let (stage, account) = Stage::with_mail(&[("", 6)]).await?;
+    let (first, _) = stage.back_up_equal(&account).await?;
+    let before = stage.source(&account)?;
+    stage.at_source(&account, |mailbox| -> Result<()> {
+        let keys: Vec<_> = mailbox
+            .message_views()
+            .map(|message| message.key)
+            .take(4)
+            .collect();
+        // One is recoverable for a while, the others are gone for good.
+        mailbox.delete_message(keys[0], "2026-11-22T15:00:00Z".parse()?)?;
+        keys[1..].iter().for_each(|key| mailbox.purge_message(*key));
+        Ok(())
+    })??;
+    let (second, _) = stage.back_up_equal(&account).await?;
+    assert_eq!(second.report.removed, 4);
+    let first = first.snapshot.context("it made one")?;
+    assert_eq!(stage.snapshot(&account, first).await?, before);
+    stage.restic_agrees(&account)
+}
