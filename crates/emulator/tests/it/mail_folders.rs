@@ -146,11 +146,18 @@ async fn what_exchange_refuses_is_refused() -> Result<()> {
     let below = bench.folder(&path, "Below").await?;
     let refused = bench.delete("mailFolders/inbox", DEFAULT).await?;
     assert_eq!(refusal(&refused).1, "ErrorDeleteDistinguishedFolder");
-    let into = json!({"destinationId": below});
-    let refused = bench
-        .post(&format!("mailFolders/{a}/move"), DEFAULT, into)
-        .await?;
-    assert_eq!(refusal(&refused).1, "ErrorMoveCopyFailed");
+    for (target, code) in [
+        (below.as_str(), "ErrorMoveCopyFailed"),
+        ("recoverableitemsdeletions", "ErrorAccessDenied"),
+        ("nowhere", "ErrorInvalidIdMalformed"),
+    ] {
+        for action in ["move", "copy"] {
+            let into = json!({"destinationId": target});
+            let path = format!("mailFolders/{a}/{action}");
+            let refused = bench.post(&path, DEFAULT, into).await?;
+            assert_eq!(refusal(&refused).1, code, "{action} to {target}");
+        }
+    }
     for body in [
         json!({}),
         json!({"displayName": 1}),

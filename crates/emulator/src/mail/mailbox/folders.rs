@@ -57,7 +57,7 @@ impl Mailbox {
     /// Makes a folder.
     ///
     /// # Errors
-    /// 409 `ErrorFolderExists` if there is one of that name, in any case, below the same parent.
+    /// 409 `ErrorFolderExists` if there is one of that name, in any case, below the same parent; 403 outside of what people see.
     pub fn create_folder(
         &mut self,
         parent: FolderKey,
@@ -115,14 +115,7 @@ impl Mailbox {
             ));
         }
         let name = folder.name.clone();
-        self.existing(parent)?;
-        if self.ancestors(parent).any(|above| above == key) {
-            return Err(GraphError::new(
-                http::StatusCode::BAD_REQUEST,
-                "ErrorMoveCopyFailed",
-                "The move or copy operation failed.",
-            ));
-        }
+        self.check_not_below(key, parent)?;
         self.check_name(parent, &name, Some(key))?;
         let change = self.bump();
         if let Some(folder) = self.folders.get_mut(&key) {
@@ -135,7 +128,7 @@ impl Mailbox {
     /// Copies a folder with all in it.
     ///
     /// # Errors
-    /// As [`Mailbox::create_folder`]; 404 if either is missing.
+    /// As [`Mailbox::create_folder`]; 400 for a copy below itself; 404 if either is missing.
     pub fn copy_folder(
         &mut self,
         key: FolderKey,
@@ -146,8 +139,7 @@ impl Mailbox {
             let folder = self.existing(key)?;
             (folder.name.clone(), folder.hidden)
         };
-        self.existing(parent)?;
-        // Taken first: a copy into itself must not copy the copy.
+        self.check_not_below(key, parent)?;
         let children: Vec<_> = self.children(key).map(|child| child.key).collect();
         let messages: Vec<_> = self.messages_in(Some(key)).iter().map(|m| m.key).collect();
         let copy = self.create_folder(parent, &name, hidden)?;
@@ -221,6 +213,18 @@ impl Mailbox {
         self.ancestors(key).count()
     }
 
+    /// A folder cannot get below itself.
+    fn check_not_below(&self, key: FolderKey, parent: FolderKey) -> Result<(), GraphError> {
+        if self.ancestors(parent).any(|above| above == key) {
+            return Err(GraphError::new(
+                http::StatusCode::BAD_REQUEST,
+                "ErrorMoveCopyFailed",
+                "The move or copy operation failed.",
+            ));
+        }
+        Ok(())
+    }
+
     fn check_name(
         &self,
         parent: FolderKey,
@@ -228,6 +232,9 @@ impl Mailbox {
         except: Option<FolderKey>,
     ) -> Result<(), GraphError> {
         self.existing(parent)?;
+        if !self.ancestors(parent).any(|above| above == folder::TOP) {
+            return Err(GraphError::access_denied());
+        }
         if name.is_empty() {
             return Err(GraphError::invalid_request(
                 "The folder's displayName must not be empty.",
