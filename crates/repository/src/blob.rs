@@ -9,7 +9,7 @@ use crate::{
     id::BlobId,
 };
 
-/// Largest blob that is written or read, expanded. Content is cut to 8 MiB; a directory of 100,000 files has about 40 MB.
+/// Largest blob that is written or read, expanded. Content is cut to 8 MiB; a directory of 100,000 mails has 29 MB.
 pub(crate) const MAX_BLOB_BYTES: usize = 128 << 20;
 
 /// What a blob is part of. Packs hold blobs of one kind.

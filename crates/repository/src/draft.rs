@@ -34,7 +34,7 @@ use directory::{Directory, Entries, Entry, Reading};
 use packer::Packer;
 pub use writer::{BlobWriter, Content};
 
-/// When the open directories together have more entries, half of the directories are closed. About 10 MB.
+/// When the open directories together have more entries, half of the directories are closed. 20,000 entries of mails measured 13 MB.
 const MAX_OPEN_ENTRIES: usize = 20_000;
 
 /// A file to be put into a draft.
@@ -216,6 +216,7 @@ impl Draft {
     }
 
     async fn try_commit(&mut self, meta: SnapshotMeta) -> Result<Option<SnapshotId>> {
+        let _busy = self.inner.options.clock.busy();
         let packer = Arc::clone(&self.reading.packer);
         packer.idle().await?;
         let (tree, _) = self.root.save(&packer).await?;

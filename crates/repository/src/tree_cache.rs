@@ -10,7 +10,7 @@ use crate::{
     tree::Tree,
 };
 
-/// Most entries in all cached directories together: about 4 MB.
+/// Most entries in all cached directories together: 10,000 entries of mails measured 6 MB.
 const MAX_ENTRIES: usize = 10_000;
 
 #[derive(Default)]

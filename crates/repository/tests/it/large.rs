@@ -156,3 +156,47 @@ fn failing_reader() -> impl tokio::io::AsyncRead {
     }
     Failing
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn many_tasks_store_at_once_and_some_give_up() -> anyhow::Result<()> {
+    let (ours, _) = in_memory().await?;
+    let mut draft = ours.draft(None).await?;
+    let mut tasks = Vec::new();
+    for task in 0..8_u64 {
+        let writer = draft.writer();
+        tasks.push(tokio::spawn(async move {
+            let mut stored = Vec::new();
+            for number in 0..60 {
+                // Neighbouring tasks store the same content, at the same time.
+                let seed = task / 2 * 100 + number;
+                let content = noise(100_000, seed);
+                if number % 7 == task % 7 {
+                    let given_up = std::time::Duration::from_micros(number * 20);
+                    tokio::time::timeout(given_up, writer.store(content))
+                        .await
+                        .ok();
+                } else {
+                    stored.push((seed, writer.store(content).await?));
+                }
+            }
+            Ok::<_, repository::Error>(stored)
+        }));
+    }
+    let mut expected = std::collections::BTreeMap::new();
+    for task in tasks {
+        for (seed, content) in task.await?? {
+            let mtime = time(0);
+            draft
+                .put(&seed.to_string(), File { content, mtime })
+                .await?;
+            expected.insert(seed.to_string(), noise(100_000, seed));
+        }
+    }
+    let id = draft.commit(meta(0)).await?.context("it has files")?;
+    assert!(ours.verify(|_| {}).await?.is_sound());
+    let view = view(&ours, id).await?;
+    for (path, content) in expected {
+        assert_eq!(view.read_path(&path).await?, Some(content));
+    }
+    Ok(())
+}
