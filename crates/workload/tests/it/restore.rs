@@ -203,16 +203,19 @@ async fn a_creation_whose_answer_is_lost_is_made_once() -> Result<()> {
 /// The message was not made, and neither is it given up.
 #[tokio::test]
 async fn a_creation_that_failed_is_asked_for_again() -> Result<()> {
-    let stage = stage().await?;
-    let archive = archive_of(&stage, "ada").await?;
-    let mut rule = FaultRule::on(CREATE);
-    (rule.method, rule.reset, rule.count) = (Some("POST".to_owned()), true, Some(2));
-    stage.emulator.add_fault(rule)?;
-    let restored = stage
-        .restore(&archive, Selection::Mailbox, "bob", new_folder())
-        .await?;
-    assert_eq!(restored.counts(), (7, 0, 0, 0));
-    assert_eq!(stage.messages("bob")?.len(), 7);
+    for status in [None, Some(429), Some(503)] {
+        let stage = stage().await?;
+        let archive = archive_of(&stage, "ada").await?;
+        let mut rule = FaultRule::on(CREATE);
+        rule.method = Some("POST".to_owned());
+        (rule.status, rule.reset, rule.count) = (status, status.is_none(), Some(2));
+        stage.emulator.add_fault(rule)?;
+        let restored = stage
+            .restore(&archive, Selection::Mailbox, "bob", new_folder())
+            .await?;
+        assert_eq!(restored.counts(), (7, 0, 0, 0), "{status:?}");
+        assert_eq!(stage.messages("bob")?.len(), 7);
+    }
     Ok(())
 }
 
@@ -222,14 +225,12 @@ async fn what_is_refused_is_reported_and_comes_with_the_next_run() -> Result<()>
     let stage = stage().await?;
     let archive = archive_of(&stage, "ada").await?;
     let mut rule = FaultRule::on(CREATE);
-    (rule.method, rule.status, rule.code, rule.count) = (
+    (rule.method, rule.status, rule.code, rule.after) = (
         Some("POST".to_owned()),
-        Some(507),
+        Some(403),
         Some("ErrorQuotaExceeded".to_owned()),
-        Some(100),
+        4,
     );
-    rule.status = Some(403);
-    rule.after = 4;
     stage.emulator.add_fault(rule)?;
     let restored = stage
         .restore(&archive, Selection::Mailbox, "bob", new_folder())

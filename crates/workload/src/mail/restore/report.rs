@@ -28,7 +28,7 @@ pub struct Report {
 /// What became of one message.
 #[derive(Clone, Debug)]
 pub struct ItemReport {
-    /// Where it is in the archive.
+    /// Where it is in the archive. Its path has the subject in it and belongs into no log.
     pub at: MessageRef,
     /// Its id at the source; `None` when it was not read, because it was left alone or could not be.
     pub source: Option<ItemId>,
