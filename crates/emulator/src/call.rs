@@ -45,6 +45,8 @@ pub struct Call {
     pub tenant: Arc<Tenant>,
     /// What fault rules want of the handler.
     pub effects: Effects,
+    /// The application permissions of the caller; none where the URL carries its own token.
+    pub roles: Vec<String>,
 }
 
 /// What fault rules ask of a handler, as against what the server does to the answer itself.

@@ -231,6 +231,9 @@ impl Gateway {
             now,
             tenant: self.tenant.clone(),
             effects: verdict.effects,
+            roles: principal
+                .as_deref()
+                .map_or_else(Vec::new, |principal| principal.roles.clone()),
         };
         let limited = self.limit(&call, principal.as_deref(), permit)?;
         let mut reply = (route.handler)(&call)?;

@@ -14,6 +14,9 @@ use crate::{
     odata::{Filter, Options},
 };
 
+/// What Mail.ReadBasic.All keeps from its holder.
+const NOT_BASIC: [&str; 3] = ["body", "bodyPreview", "uniqueBody"];
+
 /// How the messages of one answer are shown.
 pub(crate) struct Show {
     pub(crate) options: Options,
@@ -21,15 +24,28 @@ pub(crate) struct Show {
     text_bodies: bool,
     attachments: Option<Options>,
     extended: Option<Filter>,
+    basic: bool,
 }
 
 impl Show {
     /// Reads the options of a query.
     ///
     /// # Errors
-    /// 400 for what the types lack, and for extended properties without a filter, which Exchange does not list.
+    /// 400 for what the types lack, and for extended properties without a filter, which Exchange does not list; 403 for what the caller's
+    /// permission does not cover.
     pub(crate) fn new(call: &Call, query: &Query) -> Result<Self, GraphError> {
         let options = Options::parse(query, &MESSAGE)?;
+        let basic = !call
+            .roles
+            .iter()
+            .any(|role| role == "Mail.Read" || role == "Mail.ReadWrite");
+        let selects = |name| {
+            let selected = options.select.as_ref();
+            selected.is_some_and(|selected| selected.contains(name))
+        };
+        if basic && (!options.expand.is_empty() || NOT_BASIC.iter().any(selects)) {
+            return Err(GraphError::access_denied());
+        }
         let attachments = options
             .expands("attachments")
             .map(|expand| Options::parse(&expand.query, &ATTACHMENT))
@@ -51,6 +67,7 @@ impl Show {
             text_bodies: call.prefer.body_content_type.as_deref() == Some("text"),
             attachments,
             extended,
+            basic,
         })
     }
 
@@ -80,6 +97,9 @@ impl Show {
                     shaped(options, row)
                 })
                 .collect();
+        }
+        if let Some(row) = row.as_object_mut().filter(|_| self.basic) {
+            row.retain(|name, _| !NOT_BASIC.contains(&name.as_str()));
         }
         row
     }

@@ -412,3 +412,38 @@ async fn mime_is_given_as_loaded_or_generated_anew_by_a_switch() -> Result<()> {
     }
     Ok(())
 }
+
+#[tokio::test]
+async fn the_basic_permission_shows_no_bodies() -> Result<()> {
+    let bench = Bench::with(MailBehaviour::default(), |settings| {
+        settings.roles = vec!["Mail.ReadBasic.All".to_owned()];
+    })
+    .await?;
+    bench.mailbox(|mailbox, now| {
+        let inbox = mailbox.find_folder("inbox").expect("it is built in");
+        let mime = b"Subject: x\r\n\r\nsecret".as_slice();
+        mailbox
+            .deliver(inbox, mime.into(), now)
+            .expect("it arrives");
+    });
+    let (rows, _) = bench.follow("messages", DEFAULT).await?;
+    assert_eq!(rows[0]["subject"], "x");
+    let path = format!("messages/{}", text(&rows[0], "id")?);
+    let whole = bench.read(&path, DEFAULT).await?;
+    let (changes, _) = bench
+        .delta("mailFolders/inbox/messages/delta", DEFAULT)
+        .await?;
+    for row in [&rows[0], &whole, &changes[0]] {
+        assert!(!row.to_string().contains("secret"), "{row}");
+    }
+    for path in [
+        format!("{path}?$select=body"),
+        format!("{path}?$expand=attachments"),
+        format!("{path}/attachments"),
+        format!("{path}/$value"),
+    ] {
+        let refused = refusal(&bench.get(&path, DEFAULT).await?);
+        assert_eq!(refused, (403, "ErrorAccessDenied".to_owned()), "{path}");
+    }
+    Ok(())
+}
