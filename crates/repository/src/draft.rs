@@ -53,8 +53,9 @@ pub struct Draft {
     parent: Option<(SnapshotId, BlobId)>,
     root: Directory,
     reading: Reading,
-    /// When the open directories have more entries than this, some are closed.
+    /// When the open directories have more entries than this, some are closed: [`MAX_OPEN_ENTRIES`], more for a single large directory.
     close_above: usize,
+    max_open_entries: usize,
 }
 
 impl Draft {
@@ -70,6 +71,7 @@ impl Draft {
                 entries: 0,
             },
             close_above: MAX_OPEN_ENTRIES,
+            max_open_entries: MAX_OPEN_ENTRIES,
         }
     }
 
@@ -255,7 +257,7 @@ impl Draft {
         let packer = Arc::clone(&self.reading.packer);
         self.reading.entries = self.root.close_unused(&packer, cutoff).await?;
         // A single directory may be larger than the bound; then it is not tried again for each file.
-        self.close_above = MAX_OPEN_ENTRIES.max(self.reading.entries * 2);
+        self.close_above = self.max_open_entries.max(self.reading.entries * 2);
         Ok(())
     }
 
@@ -347,3 +349,6 @@ fn describe(name: &Name, entry: &Entry) -> Node {
         Entry::Directory(directory) => directory.describe(name),
     }
 }
+
+#[cfg(test)]
+mod tests;
