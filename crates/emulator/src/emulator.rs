@@ -35,6 +35,8 @@ pub struct Settings {
     pub seed: u64,
     /// Whether `/_emulator/faults` is served. It has no access control.
     pub admin: bool,
+    /// Whether JSON is compressed for clients that accept gzip, as Microsoft does.
+    pub gzip: bool,
     /// Switches between readings of Microsoft's behaviour.
     pub behaviour: Behaviour,
     /// The application permissions that the application is granted.
@@ -62,6 +64,7 @@ impl Settings {
             faults: Vec::new(),
             seed: 0,
             admin: false,
+            gzip: false,
             behaviour: Behaviour::default(),
             roles: roles.map(str::to_owned).to_vec(),
             observer: None,
@@ -118,6 +121,7 @@ impl Emulator {
             counters: Counters::default(),
             observer: settings.observer,
             admin: settings.admin,
+            gzip: settings.gzip,
             random: Mutex::new(StdRng::seed_from_u64(settings.seed)),
         };
         for rule in settings.faults {

@@ -56,6 +56,8 @@ pub(crate) struct Verdict {
 pub(crate) struct Wire {
     /// Real milliseconds before the answer begins.
     pub(crate) delay_ms: u64,
+    /// Real milliseconds before each byte of the body; 0 sends it whole.
+    pub(crate) drip_ms: u64,
     /// The connection is reset instead of an answer.
     pub(crate) reset: bool,
     /// Only this many bytes of the body are sent, under a `Content-Length` that promises all.
@@ -184,6 +186,7 @@ impl Verdict {
         self.remove.extend(rule.remove.iter().cloned());
         self.set.extend(rule.set.clone());
         self.wire.delay_ms = self.wire.delay_ms.max(rule.delay_ms);
+        self.wire.drip_ms = self.wire.drip_ms.max(rule.drip_ms);
         self.wire.reset |= rule.reset;
         self.wire.truncate = self.wire.truncate.or(rule.truncate);
         self.wire.stall |= rule.stall;

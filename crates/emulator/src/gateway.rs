@@ -58,6 +58,7 @@ pub(crate) struct Gateway {
     pub(crate) counters: Counters,
     pub(crate) observer: Option<Observer>,
     pub(crate) admin: bool,
+    pub(crate) gzip: bool,
     /// For request ids, apart from the tenant's random numbers, so that requests do not change the world.
     pub(crate) random: Mutex<StdRng>,
 }
@@ -96,6 +97,11 @@ impl Gateway {
                 let message = format!("Invalid version: {}", version.unwrap_or_default());
                 self.refuse(incoming, &GraphError::bad_request(message))
             }
+        };
+        let outgoing = if self.gzip {
+            answer::compress(outgoing, &incoming.headers)
+        } else {
+            outgoing
         };
         self.counters.sent(outgoing.body.len());
         outgoing

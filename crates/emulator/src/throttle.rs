@@ -16,7 +16,7 @@ use uuid::Uuid;
 use crate::GraphError;
 
 /// Outlook: requests in a window, for each application and mailbox.
-const OUTLOOK_REQUESTS_MAX: usize = 10_000;
+const OUTLOOK_REQUESTS_MAX: u64 = 10_000;
 /// Outlook: the window for requests.
 const OUTLOOK_WINDOW: SignedDuration = SignedDuration::from_mins(10);
 /// Outlook: requests at a time.
@@ -56,7 +56,7 @@ struct Outlook {
     uploads: Window,
 }
 
-/// Amounts with their times, oldest first.
+/// Amounts with their times, oldest first. Times are rounded up to whole seconds, which bounds how many there are.
 #[derive(Debug, Default)]
 struct Window {
     entries: VecDeque<(Timestamp, u64)>,
@@ -73,19 +73,35 @@ impl Window {
         }
     }
 
-    /// Adds an amount; one more than the limit's worth of entries need not be kept to know that it is exceeded.
     fn add(&mut self, now: Timestamp, amount: u64) {
-        if amount > 0 {
-            self.entries.push_back((now, amount));
-            self.sum += amount;
+        if amount == 0 {
+            return;
+        }
+        let part = i64::from(now.subsec_nanosecond() > 0);
+        let rounded = Timestamp::from_second(now.as_second() + part).unwrap_or(now);
+        self.sum += amount;
+        match self.entries.back_mut() {
+            Some((time, sum)) if *time == rounded => *sum += amount,
+            _ => self.entries.push_back((rounded, amount)),
+        }
+    }
+
+    /// Takes one off the oldest amount.
+    fn forget_one(&mut self) {
+        if let Some((_, amount)) = self.entries.front_mut() {
+            *amount -= 1;
+            self.sum -= 1;
+            if *amount == 0 {
+                self.entries.pop_front();
+            }
         }
     }
 
     /// Whole seconds until the oldest entry leaves, at least one.
     fn seconds_until_next(&self, now: Timestamp, window: SignedDuration) -> u64 {
         let oldest = self.entries.front().map_or(now, |(time, _)| *time);
-        let left = window - now.duration_since(oldest);
-        u64::try_from(left.as_millis().max(0).div_euclid(1000) + 1).unwrap_or(1)
+        let left = (window - now.duration_since(oldest)).as_millis();
+        u64::try_from(left).map_or(1, |left| left.div_ceil(1000).max(1))
     }
 }
 
@@ -131,11 +147,10 @@ impl Throttle {
             ))
         };
         let requests = &mut counters.requests;
-        if requests.entries.len() >= OUTLOOK_REQUESTS_MAX {
+        if requests.sum >= OUTLOOK_REQUESTS_MAX {
             // The refused request takes the place of the oldest, so that a client that does not wait stays locked out.
             let seconds = requests.seconds_until_next(now, OUTLOOK_WINDOW);
-            requests.entries.pop_front();
-            requests.sum -= 1;
+            requests.forget_one();
             requests.add(now, 1);
             state.refused += 1;
             return refuse("MailboxRequests", seconds);
@@ -198,7 +213,7 @@ impl Throttle {
         }
         if over {
             state.refused += 1;
-            let seconds = IDENTITY_WINDOW.as_secs().unsigned_abs();
+            let seconds = window.seconds_until_next(now, IDENTITY_WINDOW);
             let mut error = GraphError::throttled(
                 "Request_ThrottledTemporarily",
                 "Your request is throttled temporarily. Please try after the time in the Retry-After header.",
@@ -241,4 +256,42 @@ pub(crate) fn identity_units(query: &crate::Query) -> u64 {
         units = units.saturating_sub(1);
     }
     units.max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_waits_as_long_as_told_is_served() {
+        let throttle = Throttle::default();
+        let (app, mailbox) = (Uuid::from_u128(1), Uuid::from_u128(2));
+        let mut now: Timestamp = "2026-11-02T08:00:00.4Z".parse().expect("a valid time");
+        let mut refusals = 0;
+        for _ in 0..25_000 {
+            now += SignedDuration::from_millis(7);
+            while let Err(error) = throttle.outlook(app, mailbox, false, 0, now) {
+                refusals += 1;
+                let (_, wait) = error.headers.first().expect("a wait is told");
+                let seconds = wait.to_str().ok().and_then(|text| text.parse().ok());
+                now += SignedDuration::from_secs(seconds.expect("whole seconds"));
+            }
+        }
+        // The first ten thousand take 70 seconds, so that each further ten thousand begin with waiting for some of them to be forgotten.
+        assert!((2..400).contains(&refusals), "{refusals}");
+        assert_eq!(throttle.refused(), refusals);
+    }
+
+    #[test]
+    fn what_is_remembered_is_bounded_by_the_window() {
+        let mut window = Window::default();
+        let mut now: Timestamp = "2026-11-02T08:00:00Z".parse().expect("a valid time");
+        for _ in 0..100_000 {
+            now += SignedDuration::from_millis(50);
+            window.forget_before(now - OUTLOOK_WINDOW);
+            window.add(now, 1);
+        }
+        assert!(window.entries.len() <= 601, "{}", window.entries.len());
+        assert!((11_980..=12_020).contains(&window.sum), "{}", window.sum);
+    }
 }

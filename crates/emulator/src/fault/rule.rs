@@ -64,6 +64,9 @@ pub struct FaultRule {
     /// Real milliseconds before the answer begins, at most 600,000.
     #[serde(default)]
     pub delay_ms: u64,
+    /// Sends the body one byte at a time, with so many real milliseconds before each; at most 600,000.
+    #[serde(default)]
+    pub drip_ms: u64,
     /// Resets the connection instead of an answer.
     #[serde(default)]
     pub reset: bool,
@@ -131,6 +134,7 @@ impl FaultRule {
             remove: Vec::new(),
             set: Map::new(),
             delay_ms: 0,
+            drip_ms: 0,
             reset: false,
             truncate: None,
             stall: false,
@@ -176,8 +180,8 @@ impl FaultRule {
         {
             return invalid("status must be between 200 and 599");
         }
-        if self.delay_ms > DELAY_MS_MAX {
-            return invalid("delay_ms must be at most 600000");
+        if self.delay_ms.max(self.drip_ms) > DELAY_MS_MAX {
+            return invalid("delay_ms and drip_ms must be at most 600000");
         }
         if self.page_size == Some(0) {
             return invalid("page_size must be at least 1");

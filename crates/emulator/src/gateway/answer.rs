@@ -1,6 +1,9 @@
 //! Makes answers: from a handler's reply, from an error, from a fault rule.
 
+use std::io::Write;
+
 use bytes::Bytes;
+use flate2::{Compression, write::GzEncoder};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use serde_json::Value;
 
@@ -13,6 +16,9 @@ use crate::{
 
 const JSON: &str = "application/json;odata.metadata=minimal;odata.streaming=true;IEEE754Compatible=false;charset=utf-8";
 const ERROR_JSON: &str = "application/json";
+
+/// Smaller bodies are not worth compressing.
+const COMPRESS_BYTES_MIN: usize = 1024;
 
 /// What Microsoft's gateway tells about itself; the names of the parts mean nothing here.
 const DIAGNOSTIC: &str = r#"{"ServerInfo":{"DataCenter":"Emulator","Slice":"E","Ring":"1","ScaleUnit":"001","RoleInstance":"EMU0"}}"#;
@@ -145,6 +151,31 @@ pub(super) fn alter(mut answer: Outgoing, verdict: &Verdict, incoming: &Incoming
         }
     }
     answer.wire = verdict.wire;
+    answer
+}
+
+/// Compresses JSON, if the client accepts it and it is worth it.
+pub(super) fn compress(mut answer: Outgoing, request: &HeaderMap) -> Outgoing {
+    let accepts = request
+        .get_all(header::ACCEPT_ENCODING)
+        .iter()
+        .any(|value| value.to_str().is_ok_and(|value| value.contains("gzip")));
+    let is_json = answer
+        .headers
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|value| value.as_bytes().starts_with(b"application/json"));
+    if !accepts || !is_json || answer.body.len() < COMPRESS_BYTES_MIN {
+        return answer;
+    }
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    // Writing to memory does not fail; if it did, the answer would go as it is.
+    if encoder.write_all(&answer.body).is_ok()
+        && let Ok(compressed) = encoder.finish()
+    {
+        answer.body = Bytes::from(compressed);
+        insert(&mut answer.headers, "content-encoding", "gzip");
+        insert(&mut answer.headers, "vary", "Accept-Encoding");
+    }
     answer
 }
 

@@ -1,22 +1,39 @@
 //! The body of an answer, which may end too early on purpose.
 
 use std::{
+    future::Future,
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
 
 use super::Cut;
-use crate::{fault::Wire, throttle::Permit};
+use crate::{clock, fault::Wire, throttle::Permit};
 
 /// The body; gives the permit back before its last bytes leave, so that a client that has them all may send its next request at once.
-#[derive(Debug)]
 pub(super) struct AnswerBody {
     bytes: Bytes,
     permit: Option<Permit>,
     end: End,
+    drip: Option<Drip>,
+}
+
+/// Sends one byte after each wait.
+struct Drip {
+    every: Duration,
+    wait: Pin<Box<dyn Future<Output = ()> + Send>>,
+}
+
+impl Drip {
+    fn new(every: Duration) -> Self {
+        Self {
+            every,
+            wait: Box::pin(clock::wait(every)),
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,7 +61,23 @@ impl AnswerBody {
         };
         // Nobody asks an empty body for its frames.
         let permit = permit.filter(|_| !bytes.is_empty() || end == End::Silence);
-        Self { bytes, permit, end }
+        let drip = (wire.drip_ms > 0).then(|| Drip::new(Duration::from_millis(wire.drip_ms)));
+        Self {
+            bytes,
+            permit,
+            end,
+            drip,
+        }
+    }
+
+    /// The next bytes: all, or one when its time has come.
+    fn next(&mut self, cx: &mut Context<'_>) -> Poll<Bytes> {
+        let Some(drip) = &mut self.drip else {
+            return Poll::Ready(std::mem::take(&mut self.bytes));
+        };
+        ready!(drip.wait.as_mut().poll(cx));
+        *drip = Drip::new(drip.every);
+        Poll::Ready(self.bytes.split_to(1))
     }
 }
 
@@ -57,10 +90,10 @@ impl Body for AnswerBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
         if !self.bytes.is_empty() {
-            if self.end != End::Silence {
+            let bytes = ready!(self.next(cx));
+            if self.bytes.is_empty() && self.end != End::Silence {
                 self.permit = None;
             }
-            let bytes = std::mem::take(&mut self.bytes);
             return Poll::Ready(Some(Ok(Frame::data(bytes))));
         }
         match self.end {

@@ -188,6 +188,25 @@ async fn a_body_can_stall() {
     assert!(outcome(&site).await.is_ok());
 }
 
+/// Abuse 41.
+#[tokio::test]
+async fn a_body_can_drip() {
+    let site = site().await;
+    let rule =
+        json!({"route": "/users", "count": 1, "body": {"text": "{\"value\":[]}"}, "drip_ms": 5});
+    add(&site, rule);
+    let request = site.request(Method::GET, USERS).await;
+    let mut response = request.send().await.expect("the head comes");
+    let mut pieces = 0;
+    let mut body = Vec::new();
+    while let Some(piece) = response.chunk().await.expect("the body goes on") {
+        pieces += 1;
+        body.extend(piece);
+    }
+    assert_eq!(body, b"{\"value\":[]}");
+    assert!(pieces > 3, "{pieces} pieces");
+}
+
 /// Survival 13.
 #[tokio::test]
 async fn a_connection_can_be_reset() {

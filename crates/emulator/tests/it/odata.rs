@@ -90,6 +90,29 @@ async fn answers_carry_graphs_headers() {
 }
 
 #[tokio::test]
+async fn json_is_compressed_when_both_sides_want_it() {
+    let site = Site::start_with(World::new(), |mut settings| {
+        settings.gzip = true;
+        settings
+    })
+    .await;
+    for number in 1..=20 {
+        site.add_user(number, &format!("user{number}"), &json!({}));
+    }
+    // The client asks for gzip and decodes it by itself.
+    let before = site.running.stats().bytes_out;
+    let answer = site.get("/v1.0/users").await;
+    let sent = site.running.stats().bytes_out - before;
+    assert_eq!(answer.column("id").len(), 20);
+    let length = u64::try_from(answer.body.len()).expect("a length fits");
+    assert!(sent < length / 3, "{sent} of {length} bytes");
+    let plain = site.request(Method::GET, "/v1.0/users").await;
+    let plain = send(plain.header("accept-encoding", "identity")).await;
+    assert_eq!(plain.header("content-encoding"), "");
+    assert_eq!(plain.body.len(), answer.body.len());
+}
+
+#[tokio::test]
 async fn links_name_the_host_that_the_client_used() {
     let site = Site::start(World::new()).await;
     site.add_user(1, "ann", &json!({}));
