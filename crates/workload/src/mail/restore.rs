@@ -154,10 +154,14 @@ impl Restore<'_> {
         messages: Vec<MessageRef>,
         report: &mut Report,
     ) -> Result<()> {
+        let standing = match place {
+            Ok(place) => Some((place, self.standing(place, messages.len()).await?)),
+            Err(_) => None,
+        };
         for chunk in messages.chunks(LOOKED_UP_AT_ONCE) {
-            let known = match place {
-                Ok(place) => self.known(place, chunk).await?,
-                Err(_) => vec![Known::Missing; chunk.len()],
+            let known = match &standing {
+                Some((place, standing)) => self.known(place, standing, chunk).await?,
+                None => vec![Known::Missing; chunk.len()],
             };
             let mut outcomes = stream::iter(chunk.iter().zip(known))
                 .map(|(at, known)| self.message(at, known, place))

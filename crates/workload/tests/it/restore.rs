@@ -334,6 +334,58 @@ async fn in_place_only_what_is_missing_comes_back() -> Result<()> {
     Ok(())
 }
 
+/// A folder of many messages is listed, not asked for message by message.
+#[tokio::test]
+async fn in_place_a_large_folder_costs_few_questions() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let mails: Vec<_> = (0..60)
+        .map(|number| (format!("{number:02}"), mail(number)))
+        .collect();
+    let mails: Vec<_> = mails
+        .iter()
+        .map(|(name, mail)| (name.as_str(), mail.clone()))
+        .collect();
+    write(folder.path(), &mails)?;
+    let stage = Stage::with(folder.path()).await?;
+    let archive = archive_of(&stage, "ada").await?;
+    let before = stage.messages("ada")?;
+    stage
+        .patch("ada", &before[1].1, json!({"isRead": true}))
+        .await?;
+    stage.mailbox("ada", |mailbox| {
+        for (_, _, key) in before.iter().step_by(2) {
+            mailbox.purge_message(*key);
+        }
+    })?;
+    stage.take_seen();
+    let restored = stage
+        .restore(&archive, Selection::Mailbox, "ada", Destination::InPlace)
+        .await?;
+    assert_eq!(restored.counts(), (30, 0, 30, 0));
+    let seen = stage.take_seen();
+    let questions = seen
+        .iter()
+        .filter(|seen| seen.method == "GET" && seen.path.contains("/messages"))
+        .count();
+    let folders = archive.folders().len();
+    assert!(
+        questions <= folders + 2,
+        "a listing, a question for the one that was read, and one for copies in each of {folders} folders: {questions}"
+    );
+    let again = stage
+        .restore_as(
+            "r2",
+            &archive,
+            Selection::Mailbox,
+            "ada",
+            Destination::InPlace,
+        )
+        .await?;
+    assert_eq!(again.counts(), (0, 30, 30, 0));
+    assert_eq!(stage.messages("ada")?.len(), 60);
+    Ok(())
+}
+
 /// Survival 91, 192: another mailbox has other ids, and its folders may have other names.
 #[tokio::test]
 async fn in_place_in_another_mailbox_goes_by_well_known_folders_and_names() -> Result<()> {

@@ -3,7 +3,9 @@
 //! Three questions, each asked only where its answer can be yes. In place and in the same account: is the message still in its folder, unchanged?
 //! In place: did an earlier restore put a copy there? Into a folder that was there before this run: did this very restore?
 
-use graph::{Kind, Request, Response, segment};
+use std::collections::HashMap;
+
+use graph::{BATCH_MAX, Kind, Request, Response, segment};
 use model::ItemId;
 use serde::Deserialize;
 use serde_json::{Value, value::RawValue};
@@ -19,6 +21,8 @@ use crate::{
 };
 
 const WHAT: &str = "what the mailbox holds already";
+/// Messages to a page of a listing: the most that Graph gives.
+const LISTED_AT_ONCE: &str = "odata.maxpagesize=1000";
 /// What makes a message the same although its change key differs: all that people cannot change by reading, flagging or filing it.
 const CONTENT: &str = "subject,body,from,sender,toRecipients,ccRecipients,bccRecipients,replyTo,internetMessageId,sentDateTime,hasAttachments,isDraft";
 
@@ -42,9 +46,40 @@ struct Asked {
     json: Box<RawValue>,
 }
 
+/// What is known of a folder before its messages are looked up.
+pub(super) struct Standing {
+    /// Change keys of the messages in it; `None` when each message is to be asked for.
+    listed: Option<HashMap<ItemId, Option<String>>>,
+    /// A restore may have put copies there.
+    may_have_copies: bool,
+}
+
 impl Restore<'_> {
+    /// What is in a folder before `count` messages are restored into it. Requests are the scarce good: a listing has a thousand messages to a
+    /// request, and whether there is any copy at all is one request for the folder instead of one for each message.
+    pub(super) async fn standing(&self, place: &Place, count: usize) -> Result<Standing> {
+        let mut standing = Standing {
+            listed: None,
+            may_have_copies: !place.is_new,
+        };
+        if place.is_new || !self.is_in_place() {
+            return Ok(standing);
+        }
+        if self.same_account && count > BATCH_MAX {
+            standing.listed = unless_fatal(self.mailbox.list(&place.id).await)?;
+        }
+        let any = self.mailbox.any_copy(&place.id).await;
+        standing.may_have_copies = unless_fatal(any)?.unwrap_or(true);
+        Ok(standing)
+    }
+
     /// What is there of each of these messages, in their order.
-    pub(super) async fn known(&self, place: &Place, messages: &[MessageRef]) -> Result<Vec<Known>> {
+    pub(super) async fn known(
+        &self,
+        place: &Place,
+        standing: &Standing,
+        messages: &[MessageRef],
+    ) -> Result<Vec<Known>> {
         let mut known = vec![Known::Missing; messages.len()];
         if place.is_new {
             return Ok(known);
@@ -57,10 +92,13 @@ impl Restore<'_> {
             }
         }
         if self.is_in_place() && self.same_account {
-            self.find_themselves(place, &asked, &mut known).await?;
+            self.find_themselves(place, standing, &asked, &mut known)
+                .await?;
         }
-        asked.retain(|message| matches!(known[message.index], Known::Missing));
-        self.find_copies(place, &asked, &mut known).await?;
+        if standing.may_have_copies {
+            asked.retain(|message| matches!(known[message.index], Known::Missing));
+            self.find_copies(place, &asked, &mut known).await?;
+        }
         Ok(known)
     }
 
@@ -78,20 +116,16 @@ impl Restore<'_> {
     async fn find_themselves(
         &self,
         place: &Place,
+        standing: &Standing,
         asked: &[Asked],
         known: &mut [Known],
     ) -> Result<()> {
         let mut changed = Vec::new();
-        let answers = self
-            .mailbox
-            .messages(asked.iter(), "id,parentFolderId,changeKey")
-            .await?;
-        for (message, answer) in asked.iter().zip(answers) {
-            match answer {
-                Ok(Some(now))
-                    if text(&now, "parentFolderId").as_deref() != Some(place.id.as_str()) => {}
-                Ok(Some(now)) if text(&now, "changeKey") == text(&message.json, "changeKey") => {
-                    known[message.index] = Known::Identical
+        let versions = self.versions(place, standing, asked).await?;
+        for (message, version) in asked.iter().zip(versions) {
+            match version {
+                Ok(Some(version)) if version == text(&message.json, "changeKey") => {
+                    known[message.index] = Known::Identical;
                 }
                 Ok(Some(_)) => changed.push(message),
                 Ok(None) => {}
@@ -112,6 +146,31 @@ impl Restore<'_> {
             }
         }
         Ok(())
+    }
+
+    /// The change key that each message has now; nothing for those that are not in the folder.
+    async fn versions(
+        &self,
+        place: &Place,
+        standing: &Standing,
+        asked: &[Asked],
+    ) -> Result<Vec<Result<Option<Option<String>>, Failure>>> {
+        if let Some(listed) = &standing.listed {
+            let versions = asked
+                .iter()
+                .map(|message| Ok(listed.get(&message.id).cloned()));
+            return Ok(versions.collect());
+        }
+        let select = "id,parentFolderId,changeKey";
+        let answers = self.mailbox.messages(asked.iter(), select).await?;
+        let is_here =
+            |now: &Box<RawValue>| text(now, "parentFolderId").as_deref() == Some(place.id.as_str());
+        let version =
+            |now: Option<Box<RawValue>>| now.filter(is_here).map(|now| text(&now, "changeKey"));
+        Ok(answers
+            .into_iter()
+            .map(|answer| answer.map(version))
+            .collect())
     }
 
     /// Finds copies by their marks: into a new folder those of this very restore wherever they are by now, in place those of any restore that
@@ -149,6 +208,48 @@ impl Mailbox<'_> {
     ) -> Result<Option<ItemId>, graph::Error> {
         let request = self.search(Some(folder), mark, value);
         first(&self.graph.send(&self.scope, request).await?)
+    }
+
+    /// The messages of a folder with their change keys. A delta from the beginning is the one listing that misses nothing while people go on
+    /// reading and filing.
+    async fn list(&self, folder: &ItemId) -> Result<HashMap<ItemId, Option<String>>, graph::Error> {
+        let path = self.path(&format!(
+            "/mailFolders/{}/messages/delta",
+            segment(folder.as_str())
+        ));
+        let request = Request::get(path)
+            .query("$select", "id,changeKey")
+            .prefer(LISTED_AT_ONCE);
+        let mut pages = self.graph.pages(&self.scope, request);
+        let mut listed = HashMap::new();
+        while let Some(page) = pages.next().await? {
+            for row in page.items {
+                let fields = Fields::of(&row).unwrap_or_default();
+                let Ok(id) = fields.id("id") else { continue };
+                if fields.has("@removed") {
+                    listed.remove(&id);
+                } else {
+                    listed.insert(id, fields.text("changeKey"));
+                }
+            }
+        }
+        Ok(listed)
+    }
+
+    /// Whether any restore has put a copy of anything into a folder.
+    async fn any_copy(&self, folder: &ItemId) -> Result<bool, graph::Error> {
+        let path = self.path(&format!(
+            "/mailFolders/{}/messages",
+            segment(folder.as_str())
+        ));
+        let filter = format!(
+            "singleValueExtendedProperties/Any(ep: ep/id eq '{MARK_SOURCE}' and ep/value ne null)"
+        );
+        let request = Request::get(path)
+            .query("$filter", &filter)
+            .query("$select", "id")
+            .query("$top", "1");
+        Ok(first(&self.graph.send(&self.scope, request).await?)?.is_some())
     }
 
     /// Asks for messages by their ids; `None` for those that are not there.
@@ -190,6 +291,15 @@ impl Mailbox<'_> {
             )
             .query("$select", "id")
             .query("$top", "1")
+    }
+}
+
+/// What can be done without is done without, unless nothing can be done any more.
+fn unless_fatal<T>(answer: Result<T, graph::Error>) -> Result<Option<T>> {
+    match answer {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if error.is_fatal() => Err(Error::graph(WHAT)(error)),
+        Err(_) => Ok(None),
     }
 }
 

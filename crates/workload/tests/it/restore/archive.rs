@@ -27,6 +27,7 @@ pub(crate) async fn archive_of(stage: &Stage, alias: &str) -> Result<Archive> {
         clock: &*stage.clock,
         progress: &Progress::default(),
         checkpoint: &NoCheckpoint,
+        checkpoint_every: u64::MAX,
     };
     let (report, draft) = backup::run(context, repository.draft(None).await?).await?;
     anyhow::ensure!(
