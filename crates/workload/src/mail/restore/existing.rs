@@ -164,9 +164,11 @@ impl Restore<'_> {
         let select = "id,parentFolderId,changeKey";
         let answers = self.mailbox.messages(asked.iter(), select).await?;
         let is_here =
-            |now: &Box<RawValue>| text(now, "parentFolderId").as_deref() == Some(place.id.as_str());
-        let version =
-            |now: Option<Box<RawValue>>| now.filter(is_here).map(|now| text(&now, "changeKey"));
+            |now: &RawValue| text(now, "parentFolderId").as_deref() == Some(place.id.as_str());
+        let version = |now: Option<Box<RawValue>>| {
+            let now = now.filter(|now| is_here(now));
+            now.map(|now| text(&now, "changeKey"))
+        };
         Ok(answers
             .into_iter()
             .map(|answer| answer.map(version))
