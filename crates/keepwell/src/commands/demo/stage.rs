@@ -4,8 +4,12 @@ use std::{path::Path, sync::Arc};
 
 use anyhow::Context;
 use emulator::{Emulator, Mailbox, Running, Settings};
-use engine::{Account, Vault, backup::Setting, discovery};
-use graph::{Client, Cloud, Credential, Options};
+use engine::{
+    Account, Vault,
+    backup::{CHECKPOINT_EVERY, Setting},
+    discovery,
+};
+use graph::{Client, Cloud, Credential, Governor, Limits, Options};
 use jiff::Timestamp;
 use model::{SharedClock, SimulatedClock, SystemClock, TenantId};
 
@@ -52,7 +56,7 @@ impl Stage {
             .await
             .context("the emulated tenant could not be started")?;
         let tenant = TenantId::new(emulator.tenant_id.to_string())?;
-        let options = Options::new(
+        let mut options = Options::new(
             Cloud::at(&emulator.base_url)?,
             tenant.clone(),
             emulator.client_id.to_string(),
@@ -60,6 +64,9 @@ impl Stage {
             Arc::clone(&clock),
             world.seed,
         );
+        if !throttle {
+            options.governor = Governor::new(unlimited(), Arc::clone(&clock));
+        }
         Ok(Self {
             graph: Client::new(options)?,
             emulator,
@@ -76,6 +83,8 @@ impl Stage {
             graph: &self.graph,
             clock: &self.clock,
             instance: &self.instance,
+            checkpoint_every: CHECKPOINT_EVERY,
+            checkpoint_every: CHECKPOINT_EVERY,
         }
     }
 
@@ -103,5 +112,15 @@ impl Stage {
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner);
         Ok(work(&mut mailbox))
+    }
+}
+
+/// Microsoft's limits but for how much is asked for in ten minutes: the emulator does not count it unless it throttles.
+fn unlimited() -> Limits {
+    Limits {
+        outlook_requests: u64::MAX,
+        outlook_upload_bytes: u64::MAX,
+        directory_units: u64::MAX,
+        ..Limits::default()
     }
 }
