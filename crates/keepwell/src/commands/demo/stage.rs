@@ -84,7 +84,6 @@ impl Stage {
             clock: &self.clock,
             instance: &self.instance,
             checkpoint_every: CHECKPOINT_EVERY,
-            checkpoint_every: CHECKPOINT_EVERY,
         }
     }
 
