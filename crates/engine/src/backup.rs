@@ -3,7 +3,7 @@
 //! No change makes no snapshot. The parent is the accepted snapshot with the highest fencing token, never the latest clock, so that a run that
 //! came late or with a wrong clock is not built upon. A run that met failures still makes a restorable snapshot, tagged `partial`.
 
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 
 use graph::Client;
 use model::SharedClock;
@@ -17,6 +17,9 @@ const TOKEN_TAG: &str = "token-";
 /// The tag of a snapshot that does not hold everything.
 pub const PARTIAL_TAG: &str = "partial";
 
+/// Messages fetched between two checkpoints: some minutes of work at the documented limits.
+pub const CHECKPOINT_EVERY: u64 = 5_000;
+
 /// What a backup works with.
 #[derive(Clone, Copy)]
 pub struct Setting<'a> {
@@ -28,6 +31,8 @@ pub struct Setting<'a> {
     pub clock: &'a SharedClock,
     /// This process, by which it knows its own locks again: short, unique, not personal.
     pub instance: &'a str,
+    /// After how many fetched messages a long run makes a partial snapshot, [`CHECKPOINT_EVERY`] as a rule.
+    pub checkpoint_every: u64,
 }
 
 /// What became of a backup.
@@ -56,9 +61,6 @@ pub async fn run(setting: Setting<'_>, account: &Account, progress: &Progress) -
     let parent = latest(&snapshots);
     let token = parent.map_or(0, |(_, snapshot)| token(snapshot)) + 1;
     let parent = parent.map(|(id, _)| *id);
-    let draft = repository.draft(parent).await.map_err(Error::repository(
-        "the last restore point could not be read",
-    ))?;
     let snapshots = Snapshots {
         setting,
         account,
@@ -71,10 +73,18 @@ pub async fn run(setting: Setting<'_>, account: &Account, progress: &Progress) -
         clock: &**setting.clock,
         progress,
         checkpoint: &snapshots,
+        checkpoint_every: setting.checkpoint_every,
     };
-    let (report, draft) = workload::mail::backup::run(context, draft)
-        .await
-        .map_err(Error::workload("the mailbox could not be backed up"))?;
+    let (report, draft) = match bring_up_to_date(&repository, parent, context).await {
+        // State that cannot be read is no reason to back up nothing: everything is recorded anew (survival 40).
+        Err(Error::Workload { source, .. }) if source.kind() == workload::Kind::Corrupt => {
+            tracing::warn!(
+                "a mailbox's recorded state cannot be read: everything is recorded anew"
+            );
+            bring_up_to_date(&repository, None, context).await
+        }
+        outcome => outcome,
+    }?;
     let meta = snapshots.meta(!report.is_complete());
     let snapshot = draft
         .commit(meta)
@@ -87,12 +97,30 @@ pub async fn run(setting: Setting<'_>, account: &Account, progress: &Progress) -
     })
 }
 
-/// The snapshot that a run starts from and that a restore takes by default.
+async fn bring_up_to_date(
+    repository: &Repository,
+    parent: Option<SnapshotId>,
+    context: Context<'_>,
+) -> Result<(Report, Draft)> {
+    let draft = repository.draft(parent).await.map_err(Error::repository(
+        "the last restore point could not be read",
+    ))?;
+    workload::mail::backup::run(context, draft)
+        .await
+        .map_err(Error::workload("the mailbox could not be backed up"))
+}
+
+/// The snapshot that a run starts from and that a restore takes by default: of the last run's snapshots the one that no other was made from,
+/// whatever the clock said meanwhile (abuse 53).
 #[must_use]
 pub fn latest(snapshots: &[(SnapshotId, Snapshot)]) -> Option<&(SnapshotId, Snapshot)> {
-    snapshots
+    let last = snapshots
         .iter()
-        .max_by_key(|(_, snapshot)| (token(snapshot), snapshot.time))
+        .map(|(_, snapshot)| token(snapshot))
+        .max()?;
+    let of_last_run = || snapshots.iter().filter(|(_, s)| token(s) == last);
+    let built_upon: HashSet<SnapshotId> = of_last_run().filter_map(|(_, s)| s.parent).collect();
+    of_last_run().max_by_key(|(id, snapshot)| (!built_upon.contains(id), snapshot.time))
 }
 
 /// The fencing token of the run that made the snapshot; 0 for one that Keepwell did not make.

@@ -46,7 +46,7 @@ impl fmt::Debug for Key {
 }
 
 /// What is protected as one, as the data folder knows it.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Account {
     /// The account's id at the source: for Exchange the object id of the mailbox's user.
     pub id: AccountId,
@@ -176,7 +176,13 @@ impl Vault {
         }
         let path = self.account_path(&account.id);
         let secret = match fs::exists(&path).map_err(file(&path, "read"))? {
-            true => read_account(&path)?.secret,
+            true => {
+                let known = read_account(&path)?;
+                if known.account == *account {
+                    return Ok(());
+                }
+                known.secret
+            }
             false => Zeroizing::new(HEXLOWER.encode(&random()?.0)),
         };
         let record = AccountFile {

@@ -15,7 +15,7 @@ pub async fn open(
     clock: &SharedClock,
     instance: &str,
 ) -> Result<Repository> {
-    let storage = repository::Storage::local(&vault.repository_path(&account.id)).map_err(
+    let storage = repository::Storage::local(vault.repository_path(&account.id)).map_err(
         Error::repository("the repository's folder could not be opened"),
     )?;
     let password = vault.password(&account.id)?;

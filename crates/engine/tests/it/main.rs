@@ -3,4 +3,5 @@
 mod backup;
 mod changes;
 mod faults;
+mod regressions;
 mod stage;

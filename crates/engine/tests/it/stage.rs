@@ -1,6 +1,9 @@
 //! An emulated tenant, a client for it, and a data folder.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use anyhow::{Context, Result, ensure};
 use emulator::{Emulator, Running, Settings, World};
@@ -25,8 +28,14 @@ pub(crate) struct Stage {
     /// Every answer is judged by Microsoft's metadata; it panics at the end if one is wrong.
     #[expect(dead_code, reason = "it does its work when it is dropped")]
     judge: Arc<Observer>,
+    /// Sees every exchange before its answer is sent: what it does to the source happens in the middle of a run.
+    hook: Arc<Mutex<Option<Hook>>>,
+    /// Messages fetched between two checkpoints.
+    pub(crate) checkpoint_every: u64,
     _data: TempDir,
 }
+
+type Hook = Box<dyn FnMut(&emulator::Exchange) + Send>;
 
 /// The product's clock, as the emulator wants to see it.
 #[derive(Debug)]
@@ -75,7 +84,12 @@ impl Stage {
         settings.clock = Arc::new(Shared(Arc::clone(&clock)));
         let judge = Arc::new(Observer::new());
         let judging = Arc::clone(&judge);
+        let hook: Arc<Mutex<Option<Hook>>> = Arc::default();
+        let hooked = Arc::clone(&hook);
         settings.observer = Some(emulator::Observer::new(move |exchange| {
+            if let Some(hook) = &mut *hooked.lock().unwrap_or_else(PoisonError::into_inner) {
+                hook(exchange);
+            }
             if !exchange.faulty && !exchange.in_batch {
                 judging.observe(&testkit::csdl::Exchange {
                     method: exchange.method.as_str(),
@@ -110,6 +124,8 @@ impl Stage {
             tenant,
             emulator,
             judge,
+            hook,
+            checkpoint_every: backup::CHECKPOINT_EVERY,
             _data: data,
         })
     }
@@ -120,7 +136,21 @@ impl Stage {
             graph: &self.graph,
             clock: &self.clock,
             instance: "test",
+            checkpoint_every: self.checkpoint_every,
         }
+    }
+
+    /// From now on `hook` sees every exchange, in place of the one before.
+    pub(crate) fn on_exchange(&self, hook: impl FnMut(&emulator::Exchange) + Send + 'static) {
+        *self.hook.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(hook));
+    }
+
+    /// The account's mailbox at the source.
+    pub(crate) fn mailbox(&self, account: &Account) -> Result<Arc<Mutex<emulator::Mailbox>>> {
+        let tenant = self.emulator.tenant();
+        tenant
+            .mailbox(account.id.as_str().parse()?)
+            .context("it has a mailbox")
     }
 
     pub(crate) async fn accounts(&self) -> Result<Vec<Account>> {
@@ -137,11 +167,7 @@ impl Stage {
         account: &Account,
         work: impl FnOnce(&mut emulator::Mailbox) -> T,
     ) -> Result<T> {
-        let mailbox = self
-            .emulator
-            .tenant()
-            .mailbox(account.id.as_str().parse()?)
-            .context("it has a mailbox")?;
+        let mailbox = self.mailbox(account)?;
         let mut mailbox = mailbox
             .lock()
             .map_err(|_| anyhow::anyhow!("a mailbox's lock is poisoned"))?;

@@ -145,12 +145,7 @@ impl Archive {
         let mut found = Vec::new();
         for month in &record.months {
             let directory = format!("{path}/{}", month.name);
-            for node in self
-                .view
-                .list(&directory)
-                .await
-                .map_err(Error::repository(WHAT))?
-            {
+            for node in self.list(&directory).await? {
                 let name = node.name();
                 let stem = name
                     .strip_suffix(".json")
@@ -178,11 +173,7 @@ impl Archive {
             return Ok(None);
         };
         let suffix = hash.suffix();
-        let nodes = self
-            .view
-            .list(&directory)
-            .await
-            .map_err(Error::repository(WHAT))?;
+        let nodes = self.list(&directory).await?;
         let names = nodes.iter().map(Node::name);
         let name = names
             .into_iter()
@@ -225,6 +216,14 @@ impl Archive {
             .await?
             .ok_or(Error::NotFound("the message"))?;
         serde_json::from_slice(&json).map_err(|error| Error::state("a message", error))
+    }
+
+    /// A directory's entries; none of one that somebody took out of the snapshot with restic.
+    async fn list(&self, directory: &str) -> Result<Vec<Node>> {
+        match self.view.list(directory).await {
+            Err(error) if error.kind() == repository::Kind::NotFound => Ok(Vec::new()),
+            listed => listed.map_err(Error::repository(WHAT)),
+        }
     }
 
     async fn read(&self, at: &MessageRef, extension: &str) -> Result<Option<Bytes>> {

@@ -38,6 +38,8 @@ pub struct Context<'a> {
     pub progress: &'a Progress,
     /// Takes partial snapshots.
     pub checkpoint: &'a dyn Checkpoint,
+    /// After how many fetched messages it is asked for one.
+    pub checkpoint_every: u64,
 }
 
 impl Context<'_> {

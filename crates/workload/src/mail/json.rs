@@ -52,9 +52,12 @@ impl<'a> Fields<'a> {
         serde_json::from_str(self.0.get(name)?.get()).ok()
     }
 
-    /// A time; `None` when it is missing, null or outside what can be told (survival 58).
+    /// A time; `None` when it is missing, null or outside the years 1 to 9999, which restic can read as well (survival 58).
     pub(crate) fn time(&self, name: &str) -> Option<Timestamp> {
-        self.text(name)?.parse().ok()
+        /// Midnight of the first day of the year 1, in seconds.
+        const FIRST: i64 = -62_135_596_800;
+        let time: Timestamp = self.text(name)?.parse().ok()?;
+        (time.as_second() >= FIRST).then_some(time)
     }
 
     /// Errors when there is no usable id.
@@ -122,7 +125,7 @@ fn version(change_key: &str) -> [u8; 8] {
 }
 
 /// The message's fields that change without its MIME changing: marks, and Graph's own book-keeping.
-const MARKS: [&str; 7] = [
+const MARKS: [&str; 8] = [
     "categories",
     "changeKey",
     "flag",
@@ -130,6 +133,8 @@ const MARKS: [&str; 7] = [
     "isRead",
     "lastModifiedDateTime",
     "parentFolderId",
+    // It names the place of the message.
+    "webLink",
 ];
 
 /// Whether a message changed only in its marks or its place, so that its MIME and attachments need not be fetched again.

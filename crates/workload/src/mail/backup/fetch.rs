@@ -40,6 +40,8 @@ pub(super) enum Outcome {
         mime: Content,
         attachments: Option<Content>,
     },
+    /// The MIME was fetched, but not which attachments it lacks (survival 98, 101).
+    NoAttachments(Content, FailureCause, Option<String>),
     /// The message vanished after it was listed (survival 95, abuse 42).
     Gone,
     /// Microsoft cannot serve the message's MIME, now or ever; its JSON is all there is.
@@ -58,15 +60,26 @@ pub(super) async fn fetch(ctx: Context<'_>, writer: BlobWriter, job: Job) -> Res
     let raw = Bytes::copy_from_slice(job.json.get().as_bytes());
     let mut bytes = raw.len() as u64;
     let json = writer.store(raw).await.map_err(Error::repository(WHAT))?;
-    let outcome = match parts(ctx, &job).await {
-        Ok((mime, attachments)) => {
+    let outcome = match mime(ctx, &job.headline.id).await {
+        Ok(mime) => {
             bytes += mime.len() as u64;
             let mime = writer.store(mime).await.map_err(Error::repository(WHAT))?;
-            let attachments = match attachments {
-                Some(list) => Some(writer.store(list).await.map_err(Error::repository(WHAT))?),
-                None => None,
-            };
-            Outcome::Whole { mime, attachments }
+            match linked_files(ctx, &job.headline).await {
+                Ok(None) => Outcome::Whole {
+                    mime,
+                    attachments: None,
+                },
+                Ok(Some(list)) => Outcome::Whole {
+                    mime,
+                    attachments: Some(writer.store(list).await.map_err(Error::repository(WHAT))?),
+                },
+                Err(error) if error.is_fatal() => Outcome::Refused(error),
+                Err(error) if error.kind() == Kind::NotFound => Outcome::Gone,
+                Err(error) => {
+                    let code = error.code().map(str::to_owned);
+                    Outcome::NoAttachments(mime, cause(&error), code)
+                }
+            }
         }
         Err(error) if error.is_fatal() => Outcome::Refused(error),
         Err(error) => refusal(&error),
@@ -77,15 +90,6 @@ pub(super) async fn fetch(ctx: Context<'_>, writer: BlobWriter, job: Job) -> Res
         bytes,
         outcome,
     })
-}
-
-async fn parts(ctx: Context<'_>, job: &Job) -> graph::Result<(Bytes, Option<Bytes>)> {
-    let mime = mime(ctx, &job.headline.id).await?;
-    let attachments = match job.headline.has_attachments {
-        true => linked_files(ctx, &job.headline.id).await?,
-        false => None,
-    };
-    Ok((mime, attachments))
 }
 
 /// The message as MIME. An empty answer is asked for again: confirmed, it is an empty message (survival 110).
@@ -108,10 +112,13 @@ async fn raw(ctx: Context<'_>, path: &str) -> graph::Result<Bytes> {
 }
 
 /// The attachments that MIME has no bytes for: links to files elsewhere (survival 105). `None` when there are none; a JSON list otherwise.
-async fn linked_files(ctx: Context<'_>, id: &ItemId) -> graph::Result<Option<Bytes>> {
+async fn linked_files(ctx: Context<'_>, message: &Headline) -> graph::Result<Option<Bytes>> {
+    if !message.has_attachments {
+        return Ok(None);
+    }
     let path = ctx.path(&format!(
         "/messages/{}/attachments",
-        graph::segment(id.as_str())
+        graph::segment(message.id.as_str())
     ));
     let request = Request::get(path).query(
         "$select",
@@ -120,13 +127,13 @@ async fn linked_files(ctx: Context<'_>, id: &ItemId) -> graph::Result<Option<Byt
     let mut pages = ctx.graph.pages(&ctx.scope(), request);
     let mut links = Vec::new();
     while let Some(page) = pages.next().await? {
-        let is_link = |item: &Box<RawValue>| {
+        let is_link = |item: &RawValue| {
             let kind = Fields::of(item)
                 .ok()
                 .and_then(|fields| fields.text("@odata.type"));
             kind.is_some_and(|kind| kind.ends_with("referenceAttachment"))
         };
-        links.extend(page.items.into_iter().filter(is_link));
+        links.extend(page.items.into_iter().filter(|item| is_link(item)));
     }
     Ok(match serde_json::to_vec(&links) {
         Ok(list) if !links.is_empty() => Some(list.into()),

@@ -8,7 +8,7 @@ use graph::{Kind, Link, Request};
 use model::ItemId;
 use serde_json::value::RawValue;
 
-use super::Context;
+use super::{Context, listing::cannot_track, removal::is_gone};
 use crate::{
     Error, Result,
     mail::{
@@ -60,35 +60,47 @@ pub(super) struct Found {
     json: Box<RawValue>,
 }
 
-/// Whether the hierarchy changed since `link`, and where its changes go on from here. Without a link, or when it expired, it counts as changed.
-pub(super) async fn changes(ctx: Context<'_>, link: Option<&Link>) -> Result<(bool, Link)> {
+/// All folders, as far as they could be listed.
+pub(super) struct Walk {
+    /// The root first, and parents before children.
+    pub(super) found: Vec<Found>,
+    /// Folders whose inner folders could not be listed.
+    pub(super) unlisted: Vec<(ItemId, graph::Error)>,
+}
+
+/// Whether the hierarchy changed since `link`, and where its changes go on from here. Without a link, or when it is of no use any more, it counts
+/// as changed; a mailbox that cannot tell changes gives none (survival 37).
+pub(super) async fn changes(ctx: Context<'_>, link: Option<&Link>) -> Result<(bool, Option<Link>)> {
     if let Some(link) = link {
         match read_changes(ctx.graph.follow(&ctx.scope(), link, &[PAGE_PREFERENCE])).await {
-            Err(Error::Graph { source, .. }) if source.kind() == Kind::Resync => {}
-            answer => return answer,
+            Ok(answer) => return Ok(answer),
+            Err(error) if error.kind() == Kind::Resync || cannot_track(&error) => {}
+            Err(error) => return Err(Error::graph(WHAT)(error)),
         }
     }
     let request = Request::get(ctx.path("/mailFolders/delta")).prefer(PAGE_PREFERENCE);
-    let (_, link) = read_changes(ctx.graph.pages(&ctx.scope(), request)).await?;
-    Ok((true, link))
+    match read_changes(ctx.graph.pages(&ctx.scope(), request)).await {
+        Ok((_, link)) => Ok((true, link)),
+        Err(error) if cannot_track(&error) => Ok((true, None)),
+        Err(error) => Err(Error::graph(WHAT)(error)),
+    }
 }
 
-async fn read_changes(mut pages: graph::Pages) -> Result<(bool, Link)> {
+async fn read_changes(mut pages: graph::Pages) -> graph::Result<(bool, Option<Link>)> {
     let mut changed = false;
-    while let Some(page) = pages.next().await.map_err(Error::graph(WHAT))? {
+    while let Some(page) = pages.next().await? {
         changed |= !page.items.is_empty();
-        if let Some(link) = page.delta {
-            return Ok((changed, link));
+        if page.delta.is_some() {
+            return Ok((changed, page.delta));
         }
     }
-    Err(Error::Answer {
-        what: WHAT,
-        detail: "the changes end without a link to go on from",
-    })
+    Ok((true, None))
 }
 
-/// Lists all folders, the root first and parents before children. Search folders are left out: what they show lies elsewhere (survival 89).
-pub(super) async fn walk(ctx: Context<'_>) -> Result<Vec<Found>> {
+/// Lists all folders. Search folders are left out: what they show lies elsewhere (survival 89).
+///
+/// A folder that vanishes meanwhile is left out, too (survival 51). One whose inner folders cannot be listed does not keep the others from it.
+pub(super) async fn walk(ctx: Context<'_>, known: &Folders) -> Result<Walk> {
     let root = ctx
         .graph
         .send(
@@ -109,29 +121,55 @@ pub(super) async fn walk(ctx: Context<'_>) -> Result<Vec<Found>> {
         well_known: Some(ROOT.to_owned()),
         ..root
     }];
-    list(ctx, &mut all, 0, "/mailFolders".to_owned()).await?;
+    list(ctx, &mut all, 0, "/mailFolders".to_owned())
+        .await?
+        .map_err(Error::graph(WHAT))?;
+    let mut unlisted = Vec::new();
     let mut at = 1;
     while at < all.len() {
         if has_children(&all[at].json)? {
-            let path = format!(
-                "/mailFolders/{}/childFolders",
-                graph::segment(all[at].id.as_str())
-            );
-            list(ctx, &mut all, at, path).await?;
+            let id = all[at].id.clone();
+            let path = format!("/mailFolders/{}/childFolders", graph::segment(id.as_str()));
+            match list(ctx, &mut all, at, path).await? {
+                Ok(()) => {}
+                Err(error) if error.is_fatal() => return Err(Error::graph(WHAT)(error)),
+                Err(error) => unlisted.push((id, error)),
+            }
         }
         at += 1;
     }
-    name_well_known(ctx, &mut all).await?;
-    Ok(all)
+    // The gone ones are asked for by their ids, like all that are missing from the walk.
+    let (gone, unlisted): (Vec<_>, Vec<_>) =
+        unlisted.into_iter().partition(|(_, error)| is_gone(error));
+    all.retain(|folder| gone.iter().all(|(id, _)| *id != folder.id));
+    name_well_known(ctx, &mut all, known).await?;
+    Ok(Walk {
+        found: all,
+        unlisted,
+    })
 }
 
-/// Appends the folders at `path`, which are inside `all[parent]`.
-async fn list(ctx: Context<'_>, all: &mut Vec<Found>, parent: usize, path: String) -> Result<()> {
+/// Appends the folders at `path`, which are inside `all[parent]`: all of them, or none and why.
+async fn list(
+    ctx: Context<'_>,
+    all: &mut Vec<Found>,
+    parent: usize,
+    path: String,
+) -> Result<graph::Result<()>> {
     let request = Request::get(ctx.path(&path))
         .query("includeHiddenFolders", "true")
         .query("$top", PAGE);
     let mut pages = ctx.graph.pages(&ctx.scope(), request);
-    while let Some(page) = pages.next().await.map_err(Error::graph(WHAT))? {
+    let before = all.len();
+    loop {
+        let page = match pages.next().await {
+            Ok(Some(page)) => page,
+            Ok(None) => return Ok(Ok(())),
+            Err(error) => {
+                all.truncate(before);
+                return Ok(Err(error));
+            }
+        };
         for item in page.items {
             let parent = all[parent].id.clone();
             if let Some(folder) = found(item, Some(parent))?
@@ -141,7 +179,6 @@ async fn list(ctx: Context<'_>, all: &mut Vec<Found>, parent: usize, path: Strin
             }
         }
     }
-    Ok(())
 }
 
 fn found(json: Box<RawValue>, parent: Option<ItemId>) -> Result<Option<Found>> {
@@ -169,8 +206,8 @@ fn has_children(json: &RawValue) -> Result<bool> {
         .is_none_or(|count| count > 0))
 }
 
-/// Asks which folders are the well-known ones; those that a mailbox does not have are not found.
-async fn name_well_known(ctx: Context<'_>, all: &mut [Found]) -> Result<()> {
+/// Asks which folders are the well-known ones. Those that a mailbox does not have are not found; after any other error what was known stays.
+async fn name_well_known(ctx: Context<'_>, all: &mut [Found], known: &Folders) -> Result<()> {
     let request = |name: &&str| {
         Request::get(ctx.path(&format!("/mailFolders/{name}"))).query("$select", "id")
     };
@@ -179,12 +216,20 @@ async fn name_well_known(ctx: Context<'_>, all: &mut [Found]) -> Result<()> {
         .batch(&ctx.scope(), WELL_KNOWN.iter().map(request).collect())
         .await;
     for (name, answer) in WELL_KNOWN.iter().zip(answers.map_err(Error::graph(WHAT))?) {
-        let Ok(answer) = answer else { continue };
-        let Ok(json) = serde_json::from_slice::<Box<RawValue>>(&answer.body) else {
-            continue;
+        let id = match answer {
+            Ok(answer) => serde_json::from_slice::<Box<RawValue>>(&answer.body)
+                .ok()
+                .and_then(|json| Fields::of(&json).ok()?.id("id").ok()),
+            Err(error) if matches!(error.kind(), Kind::NotFound | Kind::Invalid) => None,
+            Err(_) => known
+                .iter()
+                .find(|folder| folder.well_known.as_deref() == Some(name))
+                .map(|folder| folder.id.clone()),
         };
-        let id = Fields::of(&json)?.id("id")?;
-        if let Some(folder) = all.iter_mut().find(|folder| folder.id == id) {
+        let folder = all
+            .iter_mut()
+            .find(|folder| Some(&folder.id) == id.as_ref());
+        if let Some(folder) = folder {
             folder.well_known = Some((*name).to_owned());
         }
     }

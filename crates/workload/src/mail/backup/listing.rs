@@ -17,6 +17,8 @@ const FOLDERS_AT_ONCE: usize = 4;
 /// Messages on a page. With their bodies a page has a few megabytes; the service allows a thousand.
 const PAGE_PREFERENCE: &str = "odata.maxpagesize=100";
 const PAGE_TOP: &str = "100";
+/// How often a listing with changes is begun whose cursor expires before its end; then the folder is listed without.
+const LISTINGS_MAX: usize = 3;
 
 /// A folder to read.
 #[derive(Clone, Debug)]
@@ -91,27 +93,27 @@ async fn read_one(
         )
         .await
         {
-            Err(error) if error.kind() == Kind::Resync => {}
+            Err(error) if error.kind() == Kind::Resync || cannot_track(&error) => {}
             answer => return answer,
         }
     }
     // Survival 33-35, 55: without a cursor, or after one that expired, also in the middle of its pages, everything is listed anew.
-    let _ = events
-        .send(Event::Restart {
-            container: id.clone(),
-        })
-        .await;
+    let restart = || {
+        let container = id.clone();
+        events.send(Event::Restart { container })
+    };
     let folder = format!("/mailFolders/{}/messages", graph::segment(id.as_str()));
-    let delta = Request::get(ctx.path(&format!("{folder}/delta"))).prefer(PAGE_PREFERENCE);
-    match pages(&id, ctx.graph.pages(&ctx.scope(), delta), events).await {
-        Err(error) if cannot_track(&error) => {}
-        answer => return answer,
+    for _ in 0..LISTINGS_MAX {
+        // A closed queue ends the listing at its first page.
+        let _ = restart().await;
+        let delta = Request::get(ctx.path(&format!("{folder}/delta"))).prefer(PAGE_PREFERENCE);
+        match pages(&id, ctx.graph.pages(&ctx.scope(), delta), events).await {
+            Err(error) if error.kind() == Kind::Resync => {}
+            Err(error) if cannot_track(&error) => break,
+            answer => return answer,
+        }
     }
-    let _ = events
-        .send(Event::Restart {
-            container: id.clone(),
-        })
-        .await;
+    let _ = restart().await;
     let list = Request::get(ctx.path(&folder)).query("$top", PAGE_TOP);
     pages(&id, ctx.graph.pages(&ctx.scope(), list), events).await
 }
@@ -156,7 +158,8 @@ fn is_gone(error: &graph::Error) -> bool {
     .any(|code| error.has_code(code))
 }
 
-/// Survival 36, 37: some folders cannot report changes ("change tracking is not supported", a plain 400), and no mailbox over its quota can.
-fn cannot_track(error: &graph::Error) -> bool {
+/// Survival 36, 37: some folders cannot report changes ("change tracking is not supported", a plain 400), and no mailbox over its quota can. A
+/// cursor that is refused so is of no use either (abuse 38).
+pub(super) fn cannot_track(error: &graph::Error) -> bool {
     error.kind() == Kind::Invalid || error.has_code("ErrorQuotaExceeded")
 }

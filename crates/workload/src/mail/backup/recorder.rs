@@ -72,6 +72,12 @@ struct Place {
     files: Vec<String>,
 }
 
+impl Place {
+    fn has_mime(&self) -> bool {
+        self.files.iter().any(|name| name.ends_with(MIME))
+    }
+}
+
 impl Recorder {
     /// Reads the state that the draft begins with. State that cannot be understood is put aside, and everything is recorded anew (survival 40).
     pub(super) async fn open(
@@ -116,7 +122,13 @@ impl Recorder {
         for change in changes {
             match change {
                 Change::Make(path) => self.draft.make_dir(&path).await,
-                Change::Rename { from, to } => self.draft.rename(&from, &to).await,
+                Change::Rename { from, to } => match self.draft.rename(&from, &to).await {
+                    // Somebody took it out of the snapshot with restic.
+                    Err(error) if error.kind() == repository::Kind::NotFound => {
+                        self.draft.make_dir(&to).await
+                    }
+                    renamed => renamed,
+                },
             }
             .map_err(Error::repository("a mail folder"))?;
         }
@@ -158,13 +170,16 @@ impl Recorder {
             return Ok(Next::Fetch(Box::new(job)));
         };
         let place = self.place_of(&hash, entry).await?;
-        if let Some(place) = place {
+        if let Some(place) = place
+            && !self.ledger.owes_content(&job.headline.id)
+        {
             if entry.version == job.headline.version && place.folder == job.folder {
+                self.ledger.forget_doubt(&job.headline.id);
                 return Ok(Next::Nothing);
             }
             if let Some(old) = self.held_json(&place).await?
                 && only_marks_differ(&old, &job.json)
-                && place.files.iter().any(|name| name.ends_with(MIME))
+                && place.has_mime()
             {
                 self.mark(&hash, place, job).await?;
                 return Ok(Next::Nothing);
@@ -175,14 +190,23 @@ impl Recorder {
 
     /// A folder reports that a message is not in it any more. Another folder's claim stands against it.
     pub(super) fn unreported(&mut self, container: &ItemId, id: ItemId) {
-        let hash = IdHash::of(&id);
-        if let Some(claim) = self.claims.get(&hash) {
-            if claim.folder != IdHash::of(container) {
-                return;
-            }
-            self.claims.remove(&hash);
+        let claim = self.claims.get(&IdHash::of(&id));
+        if claim.is_some_and(|claim| claim.folder != IdHash::of(container)) {
+            return;
         }
+        self.doubt(container, id);
+    }
+
+    /// What is true of the message now must be asked, whatever was reported of it before.
+    pub(super) fn doubt(&mut self, container: &ItemId, id: ItemId) {
+        self.claims.remove(&IdHash::of(&id));
         self.doubts.insert(id, container.clone());
+    }
+
+    /// What was reported to be in the folder may not be there any more.
+    pub(super) fn forget_claims(&mut self, container: &ItemId) {
+        let here = IdHash::of(container);
+        self.claims.retain(|_, claim| claim.folder != here);
     }
 
     /// After everything in the folder was listed: what is held of it but was not listed is doubted.
@@ -216,8 +240,8 @@ impl Recorder {
         Ok(())
     }
 
-    /// Records what was fetched, unless a later report made it outdated.
-    pub(super) async fn fetched(&mut self, fetched: Fetched, now: Timestamp) -> Result<()> {
+    /// Records what was fetched, unless a later report made it outdated. True when something was recorded.
+    pub(super) async fn fetched(&mut self, fetched: Fetched, now: Timestamp) -> Result<bool> {
         let Fetched {
             job,
             json,
@@ -230,7 +254,7 @@ impl Recorder {
             .get(&hash)
             .is_none_or(|claim| claim.report != job.report)
         {
-            return Ok(());
+            return Ok(false);
         }
         let (id, folder) = (job.headline.id.clone(), job.folder.clone());
         match outcome {
@@ -243,19 +267,21 @@ impl Recorder {
                     self.report.added += 1
                 }
                 self.report.bytes += bytes;
+                return Ok(true);
             }
-            Outcome::Gone => {
-                self.claims.remove(&hash);
-                self.doubts.insert(id, folder);
+            Outcome::Gone => self.doubt(&folder, id),
+            Outcome::NoAttachments(mime, cause, code) => {
+                self.ledger.fail(id, folder, cause, code, now);
+                return self.put_part(&hash, &job, json, Some(mime)).await;
             }
             Outcome::Skipped(cause) => {
-                self.put_json_alone(&hash, &job, json).await?;
                 self.ledger.skip(id, folder, cause);
+                return self.put_part(&hash, &job, json, None).await;
             }
             Outcome::NoMime(code) => {
-                self.put_json_alone(&hash, &job, json).await?;
                 self.ledger
                     .fail(id, folder, FailureCause::Corrupt, code, now);
+                return self.put_part(&hash, &job, json, None).await;
             }
             Outcome::Failed(cause, code) => self.ledger.fail(id, folder, cause, code, now),
             Outcome::Refused(error) => {
@@ -265,7 +291,7 @@ impl Recorder {
                 self.stopped.get_or_insert(error);
             }
         }
-        Ok(())
+        Ok(false)
     }
 
     /// The source says that the message is gone.
@@ -284,20 +310,6 @@ impl Recorder {
         Ok(())
     }
 
-    /// Whether anything is held of the message.
-    pub(super) async fn holds(&mut self, id: &ItemId) -> Result<bool> {
-        Ok(self
-            .items
-            .get(&mut self.draft, &IdHash::of(id))
-            .await?
-            .is_some())
-    }
-
-    /// Whether a folder of this run reports the message.
-    pub(super) fn is_claimed(&self, id: &ItemId) -> bool {
-        self.claims.contains_key(&IdHash::of(id))
-    }
-
     /// A folder that the source says is gone, and that holds nothing any more, leaves the snapshot.
     pub(super) async fn drop_folder(&mut self, id: &ItemId) -> Result<()> {
         let Some(record) = self.folders.get(id) else {
@@ -311,11 +323,14 @@ impl Recorder {
         {
             return Ok(());
         }
-        let path = self.folders.path(id);
-        self.draft
-            .remove(&path)
-            .await
-            .map_err(Error::repository("a mail folder"))?;
+        // A root that is gone made way for another, which lies in the same directory.
+        if record.parent.is_some() {
+            let path = self.folders.path(id);
+            self.draft
+                .remove(&path)
+                .await
+                .map_err(Error::repository("a mail folder"))?;
+        }
         self.folders.remove(id);
         Ok(())
     }
@@ -369,12 +384,23 @@ impl Recorder {
         Ok(())
     }
 
-    async fn put_json_alone(&mut self, hash: &IdHash, job: &Job, json: Content) -> Result<()> {
-        // A good older version is worth more than half of the new one.
-        if self.items.get(&mut self.draft, hash).await?.is_none() {
-            self.put(hash, job, json, None, None).await?;
+    /// Writes what could be had of a message, unless a good older version is held: that is worth more. True when it was written.
+    async fn put_part(
+        &mut self,
+        hash: &IdHash,
+        job: &Job,
+        json: Content,
+        mime: Option<Content>,
+    ) -> Result<bool> {
+        let held = self.items.get(&mut self.draft, hash).await?;
+        if let Some(entry) = held
+            && let Some(place) = self.place_of(hash, entry).await?
+            && place.has_mime()
+        {
+            return Ok(false);
         }
-        Ok(())
+        self.put(hash, job, json, mime, None).await?;
+        Ok(true)
     }
 
     /// Writes a message's files in place of whatever was held of it. True when something was.
@@ -392,8 +418,11 @@ impl Recorder {
             None => None,
         };
         let (number, directory) = self.move_to(job, place.as_ref())?;
-        if let Some(place) = &place {
-            self.take_away(place, &place.files).await?;
+        match (&place, held) {
+            (Some(place), _) => self.take_away(place, &place.files).await?,
+            // Its files are gone, but it still counts where they were.
+            (None, Some(entry)) => self.folders.leave(entry.directory),
+            (None, None) => {}
         }
         let name = message_name(job.headline.received, &job.headline.subject, hash);
         self.put_file(&format!("{directory}/{name}{JSON}"), json, job)

@@ -14,77 +14,59 @@ use super::{
     recorder::{Next, Recorder},
 };
 use crate::{
-    Error, Result,
+    Result,
     mail::{
         backup::fetch,
         json::{Fields, Headline},
     },
 };
 
-const WHAT: &str = "messages that no folder reports";
-/// Doubts asked in one go: a few calls' worth, so that their answers take little memory.
-const DOUBTS_AT_ONCE: usize = 100;
-
-/// Settles every doubt. Messages that are still there and whose content must be fetched are returned.
-pub(super) async fn settle(ctx: Context<'_>, recorder: &mut Recorder) -> Result<Vec<fetch::Job>> {
+/// Asks for `doubts`, messages with the folder that they are in doubt for. Those that are there and whose content must be fetched are returned.
+pub(super) async fn ask(
+    ctx: Context<'_>,
+    recorder: &mut Recorder,
+    doubts: &[(ItemId, ItemId)],
+) -> Result<Vec<fetch::Job>> {
+    recorder.report.doubts_asked += doubts.len() as u64;
+    let request = |(id, _): &(ItemId, ItemId)| {
+        Request::get(ctx.path(&format!("/messages/{}", graph::segment(id.as_str()))))
+    };
+    let answers = ctx
+        .graph
+        .batch(&ctx.scope(), doubts.iter().map(request).collect())
+        .await;
+    let answers = match answers {
+        Ok(answers) => answers,
+        Err(error) if error.is_fatal() => {
+            recorder.doubts.extend(doubts.iter().cloned());
+            recorder.stopped.get_or_insert(error);
+            return Ok(Vec::new());
+        }
+        Err(error) => doubts.iter().map(|_| Err(error.clone())).collect(),
+    };
     let mut jobs = Vec::new();
-    let mut doubts: Vec<(ItemId, ItemId)> = Vec::new();
-    for (id, container) in std::mem::take(&mut recorder.doubts) {
-        if recorder.is_claimed(&id) {
-            continue;
-        }
-        if recorder.holds(&id).await? {
-            doubts.push((id, container));
-        } else {
-            recorder.ledger.clear(&id);
-        }
-    }
-    // In a fixed order, so that a run can be repeated exactly.
-    doubts.sort();
     let mut recoverable = None;
-    for doubts in doubts.chunks(DOUBTS_AT_ONCE) {
-        recorder.report.doubts_asked += doubts.len() as u64;
-        let request = |(id, _): &(ItemId, ItemId)| {
-            Request::get(ctx.path(&format!("/messages/{}", graph::segment(id.as_str()))))
-        };
-        let answers = ctx
-            .graph
-            .batch(&ctx.scope(), doubts.iter().map(request).collect())
-            .await;
-        let answers = match answers {
-            Ok(answers) => answers,
-            Err(error) => {
-                for (id, container) in doubts {
-                    recorder.doubtful(
-                        id.clone(),
-                        container.clone(),
-                        error.code().map(str::to_owned),
-                        ctx.clock.now(),
-                    );
-                }
+    for ((id, container), answer) in doubts.iter().zip(answers) {
+        let code = match answer {
+            Err(error) if is_gone(&error) => {
+                recorder.gone(id).await?;
                 continue;
             }
+            Err(error) => error.code().map(str::to_owned),
+            Ok(response) => match found(ctx, recorder, &response.body, &mut recoverable).await? {
+                Found::Deleted => {
+                    recorder.gone(id).await?;
+                    continue;
+                }
+                Found::Kept => continue,
+                Found::Fetch(job) => {
+                    jobs.push(*job);
+                    continue;
+                }
+                Found::Unclear => None,
+            },
         };
-        for ((id, container), answer) in doubts.iter().zip(answers) {
-            match answer {
-                Err(error) if is_gone(&error) => recorder.gone(id).await?,
-                Err(error) => recorder.doubtful(
-                    id.clone(),
-                    container.clone(),
-                    error.code().map(str::to_owned),
-                    ctx.clock.now(),
-                ),
-                Ok(response) => match found(ctx, recorder, &response.body, &mut recoverable).await?
-                {
-                    Found::Deleted => recorder.gone(id).await?,
-                    Found::Kept => {}
-                    Found::Fetch(job) => jobs.push(*job),
-                    Found::Unclear => {
-                        recorder.doubtful(id.clone(), container.clone(), None, ctx.clock.now())
-                    }
-                },
-            }
-        }
+        recorder.doubtful(id.clone(), container.clone(), code, ctx.clock.now());
     }
     Ok(jobs)
 }
@@ -142,19 +124,18 @@ pub(super) async fn doubt_folders(
     recorder: &mut Recorder,
     missing: Vec<ItemId>,
 ) -> Result<Vec<ItemId>> {
-    let mut gone = Vec::new();
     let request = |id: &ItemId| {
         Request::get(ctx.path(&format!("/mailFolders/{}", graph::segment(id.as_str()))))
             .query("$select", "id")
     };
+    // When nothing can be learnt, nothing is gone: the next run asks again.
     let answers = ctx
         .graph
         .batch(&ctx.scope(), missing.iter().map(request).collect())
-        .await;
-    for (id, answer) in missing
-        .into_iter()
-        .zip(answers.map_err(Error::graph(WHAT))?)
-    {
+        .await
+        .unwrap_or_default();
+    let mut gone = Vec::new();
+    for (id, answer) in missing.into_iter().zip(answers) {
         if answer.is_err_and(|error| is_gone(&error)) {
             recorder.doubt_unlisted(&id).await?;
             gone.push(id);

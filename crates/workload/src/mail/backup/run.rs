@@ -3,14 +3,13 @@
 //! Listings and fetches go on at the same time; what they bring is recorded in one place, one after another. Cursors are written only together
 //! with everything that they cover.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use futures_util::{
     FutureExt, StreamExt,
     future::{BoxFuture, join},
     stream::FuturesUnordered,
 };
-use graph::Request;
 use model::{FailureCause, ItemId};
 use repository::Draft;
 use serde_json::value::RawValue;
@@ -36,8 +35,10 @@ use crate::{
 const FETCHES_AT_ONCE: usize = 8;
 /// Pages that wait to be recorded. Each can have megabytes.
 const PAGES_WAITING_MAX: usize = 2;
-/// Messages fetched between two checkpoints: some minutes of work at the documented limits.
-const MESSAGES_PER_CHECKPOINT: u64 = 5_000;
+/// Doubts asked in one go: a few calls' worth, so that their answers take little memory.
+const DOUBTS_AT_ONCE: usize = 100;
+/// A message that was found can vanish before its content is fetched; then it is asked for once more.
+const DOUBT_ROUNDS: usize = 2;
 
 /// Brings `draft`, the mailbox as of its last snapshot, up to date.
 ///
@@ -64,11 +65,10 @@ struct Run<'a> {
     moved: HashSet<ItemId>,
     /// Folders of which everything is listed, and whose unlisted messages are therefore in doubt.
     relisted: HashSet<ItemId>,
-    /// Folders whose cursor must not move yet, because something that it covers is still in doubt.
-    unsettled: HashSet<ItemId>,
     /// Folders that the source says are gone.
     gone: Vec<ItemId>,
-    containers: Vec<ContainerFailure>,
+    /// Folders that could not be read: their cursors stay where they are.
+    failed: BTreeMap<ItemId, ContainerFailure>,
     since_checkpoint: u64,
 }
 
@@ -81,9 +81,8 @@ impl<'a> Run<'a> {
             reached: HashMap::new(),
             moved: HashSet::new(),
             relisted: HashSet::new(),
-            unsettled: HashSet::new(),
             gone: Vec::new(),
-            containers: Vec::new(),
+            failed: BTreeMap::new(),
             since_checkpoint: 0,
         })
     }
@@ -96,76 +95,32 @@ impl<'a> Run<'a> {
         if !changed {
             return Ok(());
         }
-        let found = hierarchy::walk(self.ctx).await?;
-        let missing = self.recorder.take_hierarchy(found).await?;
+        let walk = hierarchy::walk(self.ctx, &self.recorder.folders).await?;
+        let missing = self.recorder.take_hierarchy(walk.found).await?;
         self.gone = removal::doubt_folders(self.ctx, &mut self.recorder, missing).await?;
-        self.recorder.account.hierarchy = Some(link);
+        if walk.unlisted.is_empty() {
+            self.recorder.account.hierarchy = link;
+        }
+        for (id, error) in walk.unlisted {
+            self.fail_container(id, &error);
+        }
         self.recorder.account.save(&mut self.recorder.draft).await
     }
 
     /// Asks again for what failed in earlier runs (survival 63).
     async fn retry_failures(&mut self) -> Result<()> {
-        let owed: Vec<(ItemId, ItemId)> = self
-            .recorder
-            .ledger
-            .failures()
-            .iter()
-            .map(|f| (f.item.clone(), f.container.clone()))
-            .collect();
-        for (id, container) in owed {
-            self.ask_whole(&container, id).await?;
+        for failure in self.recorder.ledger.failures() {
+            let (item, container) = (failure.item.clone(), failure.container.clone());
+            self.recorder.doubts.insert(item, container);
         }
-        self.drain().await
-    }
-
-    /// Asks for one message by its id, and records or doubts it.
-    async fn ask_whole(&mut self, container: &ItemId, id: ItemId) -> Result<()> {
-        let path = self
-            .ctx
-            .path(&format!("/messages/{}", graph::segment(id.as_str())));
-        let answer = self
-            .ctx
-            .graph
-            .send(&self.ctx.scope(), Request::get(path))
-            .await;
-        let now = self.ctx.clock.now();
-        match answer {
-            Ok(response) => {
-                let json: Option<Box<RawValue>> = serde_json::from_slice(&response.body).ok();
-                let headline = json
-                    .as_ref()
-                    .and_then(|json| Fields::of(json).ok().as_ref().and_then(Headline::of));
-                match (json, headline) {
-                    (Some(json), Some(headline)) => self.record(container, headline, json).await,
-                    _ => {
-                        self.recorder.ledger.fail(
-                            id,
-                            container.clone(),
-                            FailureCause::BadAnswer,
-                            None,
-                            now,
-                        );
-                        Ok(())
-                    }
-                }
-            }
-            Err(error) if removal::is_gone(&error) => {
-                self.recorder.unreported(container, id);
-                Ok(())
-            }
-            Err(error) => {
-                let code = error.code().map(str::to_owned);
-                self.recorder
-                    .ledger
-                    .fail(id, container.clone(), fetch::cause(&error), code, now);
-                Ok(())
-            }
-        }
+        self.settle_doubts().await
     }
 
     /// Reads all folders and records what they report.
     async fn listings(&mut self) -> Result<()> {
-        let containers = self.recorder.folders.iter().map(|folder| Container {
+        let folders = self.recorder.folders.iter();
+        let there = folders.filter(|folder| !self.gone.contains(&folder.id));
+        let containers = there.map(|folder| Container {
             id: folder.id.clone(),
             cursor: folder.cursor.clone(),
         });
@@ -206,37 +161,21 @@ impl<'a> Run<'a> {
                 }
                 if let Some(next) = next
                     && !self.relisted.contains(&container)
+                    && !self.is_quiet(&container)
                 {
                     self.reached.insert(container, Some(Cursor::Next(next)));
                 }
                 self.checkpoint_if_due().await?;
             }
-            Event::Restart { container } => {
-                if self
-                    .recorder
-                    .folders
-                    .get(&container)
-                    .is_some_and(|folder| !folder.months.is_empty())
-                {
-                    self.relisted.insert(container);
-                }
-            }
+            Event::Restart { container } => self.restart(container).await?,
             Event::Done { container, delta } => {
                 if self.relisted.contains(&container) {
                     self.drain().await?;
                     self.recorder.doubt_unlisted(&container).await?;
                 }
-                let known = self
-                    .recorder
-                    .folders
-                    .get(&container)
-                    .and_then(|folder| folder.cursor.as_ref());
-                let as_good = match (known, &delta) {
-                    (Some(Cursor::Delta(_)), Some(_)) => {
-                        !self.moved.contains(&container) && !self.relisted.contains(&container)
-                    }
-                    (None, None) => true,
-                    _ => false,
+                let as_good = match &delta {
+                    Some(_) => self.is_quiet(&container),
+                    None => self.cursor(&container).is_none(),
                 };
                 if !as_good {
                     self.reached.insert(container, delta.map(Cursor::Delta));
@@ -252,11 +191,7 @@ impl<'a> Run<'a> {
                 self.gone.extend(gone);
             }
             Event::Failed { container, error } => {
-                self.leave_container(
-                    container,
-                    fetch::cause(&error),
-                    error.code().map(str::to_owned),
-                );
+                self.fail_container(container, &error);
                 if error.is_fatal() {
                     self.recorder.stopped.get_or_insert(error);
                 }
@@ -265,15 +200,45 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
+    /// A folder is listed from its beginning. What it reported before in this run counts no more (survival 55), but what was fetched is held.
+    async fn restart(&mut self, container: ItemId) -> Result<()> {
+        if self.moved.contains(&container) {
+            self.drain().await?;
+            self.recorder.forget_claims(&container);
+            self.reached.remove(&container);
+        }
+        let record = self.recorder.folders.get(&container);
+        if record.is_some_and(|folder| !folder.months.is_empty()) {
+            self.relisted.insert(container);
+        }
+        Ok(())
+    }
+
+    fn cursor(&self, container: &ItemId) -> Option<&Cursor> {
+        let record = self.recorder.folders.get(container)?;
+        record.cursor.as_ref()
+    }
+
+    /// Whether the folder reported nothing, so that its cursor is as good as a newer one: also when it says so in several pages.
+    fn is_quiet(&self, container: &ItemId) -> bool {
+        matches!(self.cursor(container), Some(Cursor::Delta(_)))
+            && !self.moved.contains(container)
+            && !self.relisted.contains(container)
+    }
+
+    fn fail_container(&mut self, container: ItemId, error: &graph::Error) {
+        let code = error.code().map(str::to_owned);
+        self.leave_container(container, fetch::cause(error), code);
+    }
+
     /// A folder that cannot be read stays as it was, and is asked again from where it was (survival 67).
     fn leave_container(&mut self, container: ItemId, cause: FailureCause, code: Option<String>) {
-        self.unsettled.insert(container.clone());
-        self.reached.remove(&container);
-        self.containers.push(ContainerFailure {
-            container,
+        let failure = ContainerFailure {
+            container: container.clone(),
             cause,
             code,
-        });
+        };
+        self.failed.insert(container, failure);
     }
 
     async fn item(&mut self, container: &ItemId, json: Box<RawValue>) -> Result<()> {
@@ -287,21 +252,13 @@ impl<'a> Run<'a> {
         };
         if fields.has("@removed") {
             self.recorder.unreported(container, id);
-            self.unsettled.insert(container.clone());
             return Ok(());
         }
-        match Headline::of(&fields) {
-            Some(headline) => self.record(container, headline, json).await,
-            None => self.ask_whole(container, id).await,
-        }
-    }
-
-    async fn record(
-        &mut self,
-        container: &ItemId,
-        headline: Headline,
-        json: Box<RawValue>,
-    ) -> Result<()> {
+        let Some(headline) = Headline::of(&fields) else {
+            // Only what changed was reported: the whole message is asked for, together with others.
+            self.recorder.doubt(container, id);
+            return Ok(());
+        };
         match self.recorder.reported(container, headline, json).await? {
             Next::Nothing => Ok(()),
             Next::Fetch(job) => self.fetch(*job).await,
@@ -322,9 +279,12 @@ impl<'a> Run<'a> {
     }
 
     async fn take(&mut self, fetched: Fetched) -> Result<()> {
-        self.ctx.progress.add(1, fetched.bytes);
         self.since_checkpoint += 1;
-        self.recorder.fetched(fetched, self.ctx.clock.now()).await
+        let bytes = fetched.bytes;
+        if self.recorder.fetched(fetched, self.ctx.clock.now()).await? {
+            self.ctx.progress.add(1, bytes);
+        }
+        Ok(())
     }
 
     /// Waits for all fetches.
@@ -337,7 +297,7 @@ impl<'a> Run<'a> {
 
     /// A long run makes a partial snapshot now and then: whatever happens, only the work since then is lost.
     async fn checkpoint_if_due(&mut self) -> Result<()> {
-        if self.since_checkpoint < MESSAGES_PER_CHECKPOINT {
+        if self.since_checkpoint < self.ctx.checkpoint_every {
             return Ok(());
         }
         self.drain().await?;
@@ -351,22 +311,38 @@ impl<'a> Run<'a> {
             .map_err(Error::repository("a checkpoint"))
     }
 
+    /// Asks for each message that is in doubt. Those that still are when the run must end stay so, and hold their folders' cursors back.
+    async fn settle_doubts(&mut self) -> Result<()> {
+        for _ in 0..DOUBT_ROUNDS {
+            // In a fixed order, so that a run can be repeated exactly.
+            let mut doubts: Vec<_> = self.recorder.doubts.drain().collect();
+            doubts.sort();
+            for some in doubts.chunks(DOUBTS_AT_ONCE) {
+                if self.recorder.stopped.is_some() {
+                    self.recorder.doubts.extend(some.iter().cloned());
+                    continue;
+                }
+                for job in removal::ask(self.ctx, &mut self.recorder, some).await? {
+                    self.fetch(job).await?;
+                }
+            }
+            self.drain().await?;
+        }
+        if self.recorder.stopped.is_none() {
+            let now = self.ctx.clock.now();
+            for (id, container) in std::mem::take(&mut self.recorder.doubts) {
+                self.recorder.doubtful(id, container, None, now);
+            }
+        }
+        Ok(())
+    }
+
     /// Settles what is in doubt, and takes out the folders that are gone.
     async fn settle(&mut self) -> Result<()> {
+        self.settle_doubts().await?;
         if self.recorder.stopped.is_some() {
             return Ok(());
         }
-        for job in removal::settle(self.ctx, &mut self.recorder).await? {
-            self.fetch(job).await?;
-        }
-        self.drain().await?;
-        // A folder that failed keeps its old cursor; for the others everything that their new one covers is recorded now.
-        let failed: HashSet<&ItemId> = self
-            .containers
-            .iter()
-            .map(|failure| &failure.container)
-            .collect();
-        self.unsettled.retain(|id| failed.contains(id));
         // Inner folders before those around them.
         let mut gone = std::mem::take(&mut self.gone);
         gone.sort_by_key(|id| std::cmp::Reverse(self.recorder.folders.path(id).len()));
@@ -376,13 +352,18 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
+    /// Moves the cursors of which everything that they cover is recorded: no folder that failed, and none with a message in doubt.
     fn save_cursors(&mut self) {
-        for (id, cursor) in std::mem::take(&mut self.reached) {
-            if !self.unsettled.contains(&id) {
-                self.recorder
-                    .folders
-                    .update(&id, |folder| folder.cursor = cursor);
-            }
+        let doubts = self.recorder.doubts.values();
+        let held_back: HashSet<&ItemId> = doubts.chain(self.failed.keys()).collect();
+        let reached = std::mem::take(&mut self.reached);
+        let (later, now): (HashMap<_, _>, HashMap<_, _>) = reached
+            .into_iter()
+            .partition(|(id, _)| held_back.contains(id));
+        self.reached = later;
+        for (id, cursor) in now {
+            let folders = &mut self.recorder.folders;
+            folders.update(&id, |folder| folder.cursor = cursor);
         }
     }
 
@@ -391,9 +372,9 @@ impl<'a> Run<'a> {
         self.recorder.save().await?;
         let mut report = self.recorder.report;
         report.folders = self.recorder.folders.iter().count() as u64;
-        report.failures = self.recorder.ledger.failures().to_vec();
-        report.skips = self.recorder.ledger.skips().to_vec();
-        report.containers = self.containers;
+        report.failures = self.recorder.ledger.failures().cloned().collect();
+        report.skips = self.recorder.ledger.skips().cloned().collect();
+        report.containers = self.failed.into_values().collect();
         report.stopped = self.recorder.stopped;
         Ok((report, self.recorder.draft))
     }

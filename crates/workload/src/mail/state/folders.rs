@@ -78,7 +78,13 @@ impl Folders {
     /// Reads the records of the draft's parent. Errors when one cannot be understood (survival 40).
     pub(crate) async fn load(draft: &mut Draft) -> Result<Self> {
         let mut folders = Self::default();
-        for node in draft.list(ROOT).await.map_err(Error::repository(WHAT))? {
+        let records = match draft.list(ROOT).await {
+            Err(error) if error.kind() == repository::Kind::NotFound => {
+                return Err(Error::state(WHAT, "there is no record of any"));
+            }
+            listed => listed.map_err(Error::repository(WHAT))?,
+        };
+        for node in records {
             let path = format!("{ROOT}/{}", node.name());
             let bytes = draft
                 .read_path(&path)
@@ -104,7 +110,7 @@ impl Folders {
     fn add(&mut self, record: FolderRecord) {
         for month in &record.months {
             self.directories.insert(month.number, record.id.clone());
-            self.next_directory = self.next_directory.max(month.number + 1);
+            self.next_directory = self.next_directory.max(month.number.saturating_add(1));
         }
         self.records.insert(
             record.id.clone(),

@@ -1,5 +1,7 @@
 //! The ledger: what could not be copied, so that the next runs try it again and nobody believes it is there.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use jiff::Timestamp;
 use model::{FailureCause, ItemFailure, ItemId, Skip, SkipCause};
@@ -11,38 +13,52 @@ use crate::{Error, Result};
 const PATH: &str = ".keepwell/mail/ledger.json";
 const WHAT: &str = "the failure ledger";
 
-/// Failures, to be tried again, and skips, which are final until the item changes.
-#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+/// Failures, to be tried again, and skips, which are final until the item changes; an item is in one of them at most.
+#[derive(Debug, Default)]
 pub(crate) struct Ledger {
+    failures: BTreeMap<ItemId, ItemFailure>,
+    skips: BTreeMap<ItemId, Skip>,
+    changed: bool,
+}
+
+/// The ledger as a file.
+#[derive(Default, Deserialize, Serialize)]
+struct Stored {
     failures: Vec<ItemFailure>,
     skips: Vec<Skip>,
-    #[serde(skip)]
-    changed: bool,
 }
 
 impl Ledger {
     pub(crate) async fn load(draft: &mut Draft) -> Result<Self> {
-        match draft
+        let Some(bytes) = draft
             .read_path(PATH)
             .await
             .map_err(Error::repository(WHAT))?
-        {
-            Some(bytes) => {
-                serde_json::from_slice(&bytes).map_err(|error| Error::state(WHAT, error))
-            }
-            None => Ok(Self::default()),
-        }
+        else {
+            return Ok(Self::default());
+        };
+        let stored: Stored =
+            serde_json::from_slice(&bytes).map_err(|error| Error::state(WHAT, error))?;
+        let failures = stored.failures.into_iter();
+        let skips = stored.skips.into_iter();
+        Ok(Self {
+            failures: failures.map(|one| (one.item.clone(), one)).collect(),
+            skips: skips.map(|one| (one.item.clone(), one)).collect(),
+            changed: false,
+        })
     }
 
-    pub(crate) fn failures(&self) -> &[ItemFailure] {
-        &self.failures
+    /// The failures, by the items' ids.
+    pub(crate) fn failures(&self) -> impl Iterator<Item = &ItemFailure> {
+        self.failures.values()
     }
 
-    pub(crate) fn skips(&self) -> &[Skip] {
-        &self.skips
+    /// The skips, by the items' ids.
+    pub(crate) fn skips(&self) -> impl Iterator<Item = &Skip> {
+        self.skips.values()
     }
 
-    /// Notes that the item failed, once more.
+    /// Notes that the item failed, once more. A doubt does not hide what is owed already.
     pub(crate) fn fail(
         &mut self,
         item: ItemId,
@@ -52,44 +68,57 @@ impl Ledger {
         now: Timestamp,
     ) {
         self.changed = true;
-        if let Some(known) = self
-            .failures
-            .iter_mut()
-            .find(|failure| failure.item == item)
-        {
+        self.skips.remove(&item);
+        if let Some(known) = self.failures.get_mut(&item) {
             known.attempts = known.attempts.saturating_add(1);
             known.last = now;
-            (known.container, known.cause, known.code) = (container, cause, code);
+            if cause != FailureCause::Doubtful {
+                (known.container, known.cause, known.code) = (container, cause, code);
+            }
             return;
         }
-        self.failures.push(ItemFailure {
-            item,
+        let failure = ItemFailure {
+            item: item.clone(),
             container,
             cause,
             code,
             attempts: 1,
             first: now,
             last: now,
-        });
+        };
+        self.failures.insert(item, failure);
     }
 
     /// Notes that the item, as it is, can never be copied.
     pub(crate) fn skip(&mut self, item: ItemId, container: ItemId, cause: SkipCause) {
-        self.clear(&item);
+        self.failures.remove(&item);
         self.changed = true;
-        self.skips.push(Skip {
-            item,
+        let skip = Skip {
+            item: item.clone(),
             container,
             cause,
-        });
+        };
+        self.skips.insert(item, skip);
     }
 
     /// The item was copied, or is gone: nothing is owed any more.
     pub(crate) fn clear(&mut self, item: &ItemId) {
-        let before = self.failures.len() + self.skips.len();
-        self.failures.retain(|failure| failure.item != *item);
-        self.skips.retain(|skip| skip.item != *item);
-        self.changed |= before != self.failures.len() + self.skips.len();
+        let failed = self.failures.remove(item).is_some();
+        let skipped = self.skips.remove(item).is_some();
+        self.changed |= failed || skipped;
+    }
+
+    /// Whether something of the item itself is missing; a doubt whether it is still there is not that.
+    pub(crate) fn owes_content(&self, item: &ItemId) -> bool {
+        let failure = self.failures.get(item);
+        failure.is_some_and(|failure| failure.cause != FailureCause::Doubtful)
+    }
+
+    /// The item is where it was believed to be.
+    pub(crate) fn forget_doubt(&mut self, item: &ItemId) {
+        if !self.owes_content(item) {
+            self.changed |= self.failures.remove(item).is_some();
+        }
     }
 
     /// Writes the ledger to the draft when it changed; an empty one is no file.
@@ -101,7 +130,11 @@ impl Ledger {
             draft.remove(PATH).await.map_err(Error::repository(WHAT))?;
             return Ok(());
         }
-        let bytes = serde_json::to_vec(self).map_err(|error| Error::state(WHAT, error))?;
+        let stored = Stored {
+            failures: self.failures().cloned().collect(),
+            skips: self.skips().cloned().collect(),
+        };
+        let bytes = serde_json::to_vec(&stored).map_err(|error| Error::state(WHAT, error))?;
         super::put(draft, PATH, Bytes::from(bytes)).await
     }
 }
