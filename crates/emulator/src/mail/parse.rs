@@ -4,8 +4,9 @@ use bytes::Bytes;
 use data_encoding::BASE64;
 use jiff::Timestamp;
 use mail_parser::{
-    Address, DateTime, HeaderName, HeaderValue, Message, MessageParser, MessagePart, MimeHeaders,
-    PartType,
+    Address, DateTime, Encoding, HeaderName, HeaderValue, Message, MessageParser, MessagePart,
+    MimeHeaders, PartType,
+    decoders::{base64::base64_decode, quoted_printable::quoted_printable_decode},
 };
 
 use super::letter::{Attachment, AttachmentKind, Importance, Letter, Person};
@@ -211,6 +212,9 @@ fn attachment(number: u64, part: &MessagePart<'_>, mime: &Bytes) -> Attachment {
             let name = inner.subject().unwrap_or_default().to_owned();
             (AttachmentKind::Item(nested(inner, part, mime)), Some(name))
         }
+        PartType::Text(_) | PartType::Html(_) => {
+            (AttachmentKind::File(unconverted(part, mime)), None)
+        }
         _ => (
             AttachmentKind::File(Bytes::copy_from_slice(part.contents())),
             None,
@@ -227,6 +231,25 @@ fn attachment(number: u64, part: &MessagePart<'_>, mime: &Bytes) -> Attachment {
         content_id,
         content_location: part.content_location().map(str::to_owned),
         kind,
+    }
+}
+
+/// The bytes of an attached text in its own character set: the parser gives texts as UTF-8, an attachment is what was attached.
+fn unconverted(part: &MessagePart<'_>, mime: &Bytes) -> Bytes {
+    let start = (part.offset_body as usize).min(mime.len());
+    let end = (part.offset_end as usize).clamp(start, mime.len());
+    let encoded = mime.slice(start..end);
+    let decoded = match part.encoding {
+        Encoding::None => None,
+        Encoding::Base64 => base64_decode(&encoded),
+        Encoding::QuotedPrintable => quoted_printable_decode(&encoded),
+    };
+    let bytes = decoded.map_or(encoded, Bytes::from);
+    // Where nothing was converted, the parser knows better where a broken part ends.
+    if bytes.starts_with(part.contents()) {
+        bytes.slice(..part.contents().len())
+    } else {
+        bytes
     }
 }
 
