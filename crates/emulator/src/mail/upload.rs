@@ -22,8 +22,6 @@ use crate::{Call, GraphError, Reply, SharedMailbox};
 const SIZE_MIN: u64 = 3 * 1024 * 1024;
 /// The largest attachment.
 const SIZE_MAX: u64 = 150 * 1024 * 1024;
-/// All ranges but the last are multiples of this.
-const RANGE_UNIT: u64 = 320 * 1024;
 /// The largest range.
 const RANGE_MAX: u64 = 4 * 1024 * 1024;
 /// How long a session lives.
@@ -138,7 +136,7 @@ pub(crate) fn put(call: &Call) -> Result<Reply, GraphError> {
         let upload = mailbox.uploads.get_mut(&number).ok_or_else(gone)?;
         take_range(upload, call)?;
         if (upload.content.len() as u64) < upload.item.size {
-            return Ok(progress(upload, StatusCode::ACCEPTED));
+            return Ok(progress(upload, call));
         }
         let done = mailbox.uploads.remove(&number).ok_or_else(gone)?;
         let attachment = attachment_routes::uploaded(done.item, done.content.into());
@@ -161,7 +159,7 @@ pub(crate) fn put(call: &Call) -> Result<Reply, GraphError> {
 pub(crate) fn status(call: &Call) -> Result<Reply, GraphError> {
     with_session(call, |mailbox, number| {
         let upload = mailbox.uploads.get(&number).ok_or_else(gone)?;
-        Ok(progress(upload, StatusCode::OK))
+        Ok(progress(upload, call))
     })
 }
 
@@ -198,11 +196,6 @@ fn take_range(upload: &mut Upload, call: &Call) -> Result<(), GraphError> {
             format!("The expected range begins at {}.", upload.content.len()),
         ));
     }
-    if last + 1 < size && length % RANGE_UNIT != 0 {
-        return Err(GraphError::invalid_request(
-            "Ranges must be multiples of 320 KiB.",
-        ));
-    }
     upload.content.extend_from_slice(&call.body);
     Ok(())
 }
@@ -218,12 +211,15 @@ fn parse_range(value: &str) -> Option<(u64, u64, u64)> {
     ))
 }
 
-fn progress(upload: &Upload, status: StatusCode) -> Reply {
+/// How far it is: 200 and Outlook's own spelling, as the page about large attachments shows them.
+fn progress(upload: &Upload, call: &Call) -> Reply {
+    let (user, message) = (call.param("user"), call.param("message"));
     Reply::new(
-        status,
+        StatusCode::OK,
         crate::Body::Json(json!({
-            "expirationDateTime": time(upload.expires),
-            "nextExpectedRanges": [format!("{}-", upload.content.len())],
+            "@odata.context": format!("{}/api/gv1.0/$metadata#Users('{user}')/Messages('{message}')/AttachmentSessions/$entity", call.origin),
+            "ExpirationDateTime": time(upload.expires),
+            "nextExpectedRanges": [upload.content.len().to_string()],
         })),
     )
 }

@@ -11,6 +11,7 @@ use crate::{
 };
 
 /// The unit of ranges.
+/// A tenth of a large file, more or less.
 const UNIT: usize = 320 * 1024;
 
 fn file(name: &str, content: &[u8]) -> Value {
@@ -141,19 +142,18 @@ async fn a_large_file_is_uploaded_in_ranges() -> Result<()> {
         let (bench, url, content) = (&bench, &url, content[first..=last].to_vec());
         async move { bench.put_range(url, &range, content).await }
     };
-    assert_eq!(put(0, UNIT).await.status, 400, "not a multiple of 320 KiB");
     let first = put(0, 5 * UNIT - 1).await;
-    assert_eq!(first.status, 202);
+    assert_eq!(first.status, 200);
     assert_eq!(
         first.json()["nextExpectedRanges"],
-        json!([format!("{}-", 5 * UNIT)])
+        json!([(5 * UNIT).to_string()])
     );
     assert_eq!(put(0, 5 * UNIT - 1).await.status, 416, "sent again");
     assert_eq!(put(6 * UNIT, size - 1).await.status, 416, "a gap");
     let status = send(bench.site.bare(Method::GET, &url)).await;
     assert_eq!(
         status.json()["nextExpectedRanges"],
-        json!([format!("{}-", 5 * UNIT)])
+        json!([(5 * UNIT).to_string()])
     );
     let wrong = url.replace("authtoken=", "authtoken=x");
     assert_eq!(
