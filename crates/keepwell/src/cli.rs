@@ -21,13 +21,14 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Show the whole of it on an emulated tenant: back up, change, back up again, delete, restore, compare
+    /// Back up, change, delete, restore and compare the mail of an emulated tenant
     #[command(after_help = EXIT_CODES)]
     Demo(Demo),
     /// Run only the emulated Microsoft 365 tenant, for your own clients
+    #[command(after_help = EXIT_CODES)]
     Emulator(Emulator),
     /// Look after the repositories in a data folder
-    #[command(subcommand)]
+    #[command(subcommand, after_help = EXIT_CODES)]
     Repository(Repository),
 }
 
@@ -44,7 +45,7 @@ pub(crate) struct Demo {
     /// Apply Microsoft's documented throttling, on a simulated clock
     #[arg(long)]
     pub(crate) throttle: bool,
-    /// Print the result as one JSON object on standard output; the story goes to standard error
+    /// Print the result as one JSON object; the story goes to standard error
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -54,7 +55,7 @@ pub(crate) struct Emulator {
     #[command(flatten)]
     pub(crate) world: World,
     /// Listen here for plain HTTP; port 0 takes a free one
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
+    #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:0")]
     pub(crate) http: SocketAddr,
     /// Apply Microsoft's documented throttling
     #[arg(long)]
@@ -62,7 +63,7 @@ pub(crate) struct Emulator {
     /// Break by the rules in this file, see docs/emulator.md
     #[arg(long, value_name = "FILE")]
     pub(crate) faults: Option<PathBuf>,
-    /// Serve the admin endpoint, by which anybody who reaches it can add and remove faults
+    /// Serve the admin endpoint: whoever reaches it can add and remove faults
     #[arg(long)]
     pub(crate) admin: bool,
 }
@@ -71,12 +72,12 @@ pub(crate) struct Emulator {
 #[derive(Args, Clone, Debug)]
 pub(crate) struct World {
     /// How many people to make up, each with a mailbox
-    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u32).range(0..=100_000))]
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u32).range(0..=10_000))]
     pub(crate) users: u32,
-    /// What to make them up from: the same number gives the same company
+    /// Where chance begins: the same number gives the same company
     #[arg(long, value_name = "S", default_value_t = 7)]
     pub(crate) seed: u64,
-    /// Put the files under DIR into the mailbox of USER (alias or user principal name), each as a message, folders as folders; may be repeated
+    /// Fill the mailbox of USER (alias or address) with the files under DIR; may be repeated
     #[arg(long, value_name = "USER=DIR")]
     pub(crate) mail: Vec<Mail>,
 }
@@ -93,7 +94,7 @@ impl FromStr for Mail {
 
     fn from_str(text: &str) -> Result<Self, String> {
         match text.split_once('=') {
-            Some((user, directory)) if !user.is_empty() && !directory.is_empty() => Ok(Self {
+            Some((user, directory)) if is_user(user) && !directory.is_empty() => Ok(Self {
                 user: user.to_owned(),
                 directory: PathBuf::from(directory),
             }),
@@ -102,9 +103,17 @@ impl FromStr for Mail {
     }
 }
 
+/// Whether it is an alias or an address.
+fn is_user(user: &str) -> bool {
+    let is_bad = |c: char| c.is_whitespace() || c.is_control();
+    let parts: Vec<&str> = user.split('@').collect();
+    parts.len() <= 2 && parts.iter().all(|part| !part.is_empty()) && !user.contains(is_bad)
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Repository {
     /// Name the accounts and where their repositories lie
+    #[command(after_help = EXIT_CODES)]
     List {
         #[command(flatten)]
         data: Data,
@@ -112,14 +121,15 @@ pub(crate) enum Repository {
         #[arg(long)]
         json: bool,
     },
-    /// Print the password with which stock restic opens an account's repository, and nothing else
+    /// Print the password for stock restic, and nothing else
+    #[command(after_help = EXIT_CODES)]
     Password {
         /// Its address, the part of it before the @, or its id
         account: String,
         #[command(flatten)]
         data: Data,
     },
-    /// Read every byte of one repository, or of all, and say whether it is sound
+    /// Read every byte of a repository, or of all, and say whether it is sound
     #[command(after_help = EXIT_CODES)]
     Verify {
         /// Its address, the part of it before the @, or its id; all accounts when left out
@@ -158,7 +168,15 @@ mod tests {
             (mail.user.as_str(), mail.directory),
             ("anna@contoso.com", PathBuf::from("/a=b"))
         );
-        for wrong in ["anna", "=dir", "anna="] {
+        for wrong in [
+            "anna",
+            "=dir",
+            "anna=",
+            "@=dir",
+            "anna@=dir",
+            "a@b@c=dir",
+            "an na=dir",
+        ] {
             assert!(wrong.parse::<Mail>().is_err(), "{wrong:?}");
         }
     }

@@ -4,6 +4,8 @@ mod demo;
 pub(crate) mod emulator;
 pub(crate) mod repository;
 
+use std::io::IsTerminal;
+
 use anyhow::Context;
 use tokio::runtime::Runtime;
 
@@ -32,5 +34,6 @@ fn start_logging() {
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
         .init();
 }

@@ -19,12 +19,43 @@ pub(crate) fn code(outcome: anyhow::Result<Verdict>) -> ExitCode {
         Ok(Verdict::Good) => ExitCode::SUCCESS,
         Ok(Verdict::Different) => ExitCode::from(3),
         Err(error) => {
-            let chain: Vec<String> = error
-                .chain()
-                .map(|cause| cause.to_string().replace(['\n', '\r'], " "))
-                .collect();
-            out::story(&format!("keepwell: {}", chain.join(": ")));
+            out::story(&format!("keepwell: {}", line(&error)));
             ExitCode::from(1)
         }
+    }
+}
+
+/// The error and its causes in one line. Pictures of a file's place, as parsers draw them below a message, are left out.
+pub(crate) fn line(error: &anyhow::Error) -> String {
+    let causes = error.chain().map(ToString::to_string);
+    let parts: Vec<String> = causes
+        .flat_map(|cause| {
+            let lines = cause.lines().map(str::trim);
+            let lines = lines.filter(|line| !line.is_empty() && !is_drawn(line));
+            lines.map(str::to_owned).collect::<Vec<_>>()
+        })
+        .collect();
+    parts.join(": ")
+}
+
+/// `3 | key = 1` or `| ^^^`.
+fn is_drawn(line: &str) -> bool {
+    line.split_once('|')
+        .is_some_and(|(margin, _)| margin.trim().bytes().all(|b| b.is_ascii_digit()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::line;
+
+    #[test]
+    fn an_error_is_one_line() {
+        let error =
+            anyhow::anyhow!("bad rule at line 3\n  |\n3 | statuss = 3\n  | ^^^\nunknown field\n")
+                .context("rules.toml holds no fault rules");
+        assert_eq!(
+            line(&error),
+            "rules.toml holds no fault rules: bad rule at line 3: unknown field"
+        );
     }
 }

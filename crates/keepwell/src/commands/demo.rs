@@ -46,8 +46,14 @@ pub(crate) async fn run(options: Demo) -> anyhow::Result<Verdict> {
             "the console is not there yet: `keepwell demo --once --data DIR` shows backup and restore without it"
         );
     };
+    if options.world.users == 0 && options.world.mail.is_empty() {
+        bail!("there is nobody to back up: name somebody with --users N or --mail USER=DIR");
+    }
     let stage = Stage::start(data, &options.world, options.throttle).await?;
-    let summary = Tour::new(&stage, options.world.seed).run().await?;
+    let mut summary = Tour::new(&stage, options.world.seed).run().await?;
+    summary.simulated_seconds = options
+        .throttle
+        .then(|| stage.clock.elapsed().as_secs_f64());
     story(&summary.story(&stage.vault));
     if options.json {
         result(&serde_json::to_string(&summary)?);
@@ -78,6 +84,7 @@ impl<'a> Tour<'a> {
     }
 
     async fn run(mut self) -> anyhow::Result<Summary> {
+        story(Meter::HEADING);
         let accounts = self.stage.accounts().await?;
         self.summary.accounts = accounts.len();
         self.phase_done("find the accounts", accounts.len() as u64, 0);
@@ -129,7 +136,8 @@ impl<'a> Tour<'a> {
                 &self.stage.clock,
                 &self.stage.instance,
             )
-            .await?;
+            .await
+            .with_context(|| format!("{} could not be verified", account.address))?;
             for damage in &report.damage {
                 story(&format!(
                     "{}: damaged: {}",
@@ -239,7 +247,7 @@ impl<'a> Tour<'a> {
             items += after.count();
             self.note(account, "restored mailbox", &before.differences(&after));
         }
-        self.phase_done("compare with what was there", items, 0);
+        self.phase_done("compare with before", items, 0);
         Ok(())
     }
 

@@ -40,7 +40,9 @@ pub(crate) async fn run(options: cli::Emulator) -> anyhow::Result<Verdict> {
         settings.faults =
             rules.with_context(|| format!("{} holds no fault rules", path.display()))?;
     }
-    let running = Emulator::start(settings).await?;
+    let running = Emulator::start(settings)
+        .await
+        .context("the emulated tenant could not be started")?;
     let ready = Ready {
         http: running.base_url.clone(),
         tenant_id: running.tenant_id.to_string(),

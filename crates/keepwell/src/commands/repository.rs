@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::{
     cli::Repository,
-    exit::Verdict,
+    exit::{self, Verdict},
     out::{result, size, story},
 };
 
@@ -66,7 +66,16 @@ async fn verify_all(vault: &Vault, accounts: &[Account]) -> anyhow::Result<Verdi
     let clock = SystemClock::shared();
     let mut verdict = Verdict::Good;
     for account in accounts {
-        let report = verify::run(vault, account, &clock, &instance()).await?;
+        let report = match verify::run(vault, account, &clock, &instance()).await {
+            Ok(report) => report,
+            Err(error) => {
+                // The others are looked at all the same.
+                verdict = Verdict::Different;
+                let why = exit::line(&error.into());
+                result(&format!("{}\tnot readable\t{why}", account.address));
+                continue;
+            }
+        };
         if report.is_sound() {
             result(&format!(
                 "{}\tsound\t{} snapshots, {} blobs, {} read",

@@ -5,8 +5,6 @@ use std::time::{Duration, Instant};
 use graph::{Client, Counters};
 use serde::Serialize;
 
-use crate::out;
-
 /// Measures phases, one after another, in real time.
 pub(crate) struct Meter<'a> {
     graph: &'a Client,
@@ -29,6 +27,9 @@ pub(crate) struct Phase {
 }
 
 impl<'a> Meter<'a> {
+    /// Names the columns of what [`Meter::phase`] gives.
+    pub(crate) const HEADING: &'static str = "phase                     seconds   items   items/s  requests   req/s       MB    MB/s peak mem";
+
     #[expect(
         clippy::disallowed_methods,
         reason = "throughput is measured in real time, whatever the clock of the demonstration"
@@ -88,16 +89,16 @@ impl Phase {
             }
         };
         format!(
-            "{:<28} {:>7.2} s {:>7} items {:>8.0} items/s {:>7} requests {:>8.0} requests/s {:>9} {:>7.1} MB/s   peak memory {}",
+            "{:<24} {:>8.2} {:>7} {:>9.0} {:>9} {:>7.0} {:>8.1} {:>7.1} {:>5.0} MB",
             self.name,
             self.seconds,
             self.items,
             rate(self.items),
             self.requests,
             rate(self.requests),
-            out::size(self.bytes),
+            self.bytes as f64 / 1e6,
             rate(self.bytes) / 1e6,
-            out::size(self.peak_memory_bytes),
+            self.peak_memory_bytes as f64 / 1e6,
         )
     }
 }

@@ -41,7 +41,6 @@ impl Stage {
         world: &cli::World,
         throttle: bool,
     ) -> anyhow::Result<Self> {
-        let vault = Vault::create(data)?;
         let real = SystemClock::shared();
         let clock: SharedClock = if throttle {
             Arc::new(SimulatedClock::new(real.now()))
@@ -55,6 +54,8 @@ impl Stage {
         let emulator = Emulator::start(settings)
             .await
             .context("the emulated tenant could not be started")?;
+        // Not before, so that a mistake in what the world is made of leaves no folder behind that is in the way of the next try.
+        let vault = Vault::create(data)?;
         let tenant = TenantId::new(emulator.tenant_id.to_string())?;
         let mut options = Options::new(
             Cloud::at(&emulator.base_url)?,

@@ -2,7 +2,7 @@
 
 use engine::Vault;
 use serde::Serialize;
-use workload::mail::{backup, restore};
+use workload::mail::{MessageRef, backup, restore};
 
 use super::meter::{Meter, Phase};
 use crate::out;
@@ -18,6 +18,9 @@ pub(crate) struct Summary {
     pub(crate) bytes: u64,
     /// The whole demonstration.
     seconds: f64,
+    /// With `--throttle`, how much time went by on the simulated clock.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) simulated_seconds: Option<f64>,
     /// Messages that Microsoft can never serve.
     skipped: u64,
     /// Messages and folders that could not be copied or restored.
@@ -46,13 +49,15 @@ impl Summary {
             if item.losses.is_empty() {
                 out::story(&format!(
                     "{address}: not restored: {}: {:?}",
-                    item.at.path, item.outcome
+                    file(&item.at),
+                    item.outcome
                 ));
             } else {
                 self.restored_with_losses += 1;
                 out::story(&format!(
                     "{address}: restored with losses: {}: {:?}",
-                    item.at.path, item.losses
+                    file(&item.at),
+                    item.losses
                 ));
             }
         }
@@ -75,8 +80,11 @@ impl Summary {
         } else {
             "NOT all is equal"
         };
+        let simulated = self.simulated_seconds.map_or_else(String::new, |seconds| {
+            format!(" ({seconds:.0} s on the simulated clock)")
+        });
         format!(
-            "\n{} accounts, {} messages ({}) in {:.1} s: {} skipped, {} failed, {} restored, {} mismatches: {verdict}\n\
+            "\n{} accounts, {} messages ({}) in {:.1} s{simulated}: {} skipped, {} failed, {} restored, {} mismatches: {verdict}\n\
              The repositories are in {path}; `keepwell repository list --data {path}` names them.",
             self.accounts,
             self.items,
@@ -89,4 +97,10 @@ impl Summary {
             path = vault.root().display(),
         )
     }
+}
+
+/// What `restic find` finds the message's file by, without its subject.
+fn file(message: &MessageRef) -> String {
+    let (_, hash) = message.path.rsplit_once('~').unwrap_or_default();
+    format!("*~{hash}.eml")
 }
