@@ -3,5 +3,7 @@
 mod backup;
 mod changes;
 mod faults;
+mod interrupted;
 mod regressions;
 mod stage;
+mod weather;

@@ -182,6 +182,7 @@ impl<'a> Run<'a> {
                 }
             }
             Event::Gone { container } => {
+                self.drain().await?;
                 let gone =
                     removal::doubt_folders(self.ctx, &mut self.recorder, vec![container.clone()])
                         .await?;
@@ -287,7 +288,8 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    /// Waits for all fetches.
+    /// Waits for all fetches. So must whoever sends a request from here: a fetch that nobody drives keeps its place at the service, and the
+    /// request would wait for it for ever (survival 31).
     async fn drain(&mut self) -> Result<()> {
         while let Some(fetched) = self.fetches.next().await {
             self.take(fetched?).await?;
@@ -325,8 +327,8 @@ impl<'a> Run<'a> {
                 for job in removal::ask(self.ctx, &mut self.recorder, some).await? {
                     self.fetch(job).await?;
                 }
+                self.drain().await?;
             }
-            self.drain().await?;
         }
         if self.recorder.stopped.is_none() {
             let now = self.ctx.clock.now();
