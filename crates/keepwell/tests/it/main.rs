@@ -1,0 +1,13 @@
+//! The program as a stranger runs it: arguments in, exit status and two streams out, and stock restic as the judge of what it leaves on disk.
+//!
+//! Nothing of the program's inside is used, but for the JSON that it prints.
+
+mod damage;
+mod demo;
+mod emulator;
+mod errors;
+mod help;
+mod mail;
+mod repositories;
+mod run;
+mod secrets;
