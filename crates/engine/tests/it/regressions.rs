@@ -486,3 +486,23 @@ async fn counts_stay_true_when_somebody_took_files_away() -> Result<()> {
     assert_eq!(archive.folders().iter().map(|f| f.messages).sum::<u64>(), 3);
     Ok(())
 }
+
+#[tokio::test]
+async fn many_messages_that_are_owed_do_not_stand_in_each_others_way() -> Result<()> {
+    // Survival 31: whoever asks while fetches are under way waits for the places that they hold, and nobody drove them.
+    let (stage, account) = Stage::with_mail(&[("", 130)]).await?;
+    stage
+        .emulator
+        .add_fault(error(MIME, 403, "ErrorAccessDenied"))?;
+    let outcome = stage.back_up(&account).await?;
+    assert_eq!(outcome.report.failures.len(), 130);
+    stage.emulator.clear_faults();
+    stage.emulator.add_fault(FaultRule {
+        delay_ms: 10,
+        ..FaultRule::on(MIME)
+    })?;
+    let limit = std::time::Duration::from_secs(30);
+    let (_, asked) = tokio::time::timeout(limit, stage.back_up_equal(&account)).await??;
+    assert_eq!(asked.of("GET messages/$value"), 130);
+    Ok(())
+}

@@ -198,11 +198,22 @@ mod tests {
     }
 
     #[test]
+    fn times_that_restic_cannot_read_are_none() {
+        // Survival 58.
+        let json = raw(
+            r#"{"zero":"0001-01-01T00:00:00Z","early":"0000-12-31T23:59:59Z","before":"-000044-03-15T12:00:00Z"}"#,
+        );
+        let fields = Fields::of(&json).expect("an object");
+        assert!(fields.time("zero").is_some());
+        assert_eq!((fields.time("early"), fields.time("before")), (None, None));
+    }
+
+    #[test]
     fn marks_alone_leave_the_mime_as_it_is() {
         let old =
             raw(r#"{"id":"a","changeKey":"1","isRead":false,"subject":"s","@odata.etag":"x"}"#);
         let read = raw(
-            r#"{"@odata.etag":"y","id":"a","changeKey":"2","isRead":true,"subject":"s","categories":["red"]}"#,
+            r#"{"@odata.etag":"y","id":"a","changeKey":"2","isRead":true,"subject":"s","categories":["red"],"webLink":"z"}"#,
         );
         let edited = raw(r#"{"id":"a","changeKey":"2","isRead":false,"subject":"t"}"#);
         assert!(only_marks_differ(&old, &read));
