@@ -3,15 +3,19 @@
 //! No change makes no snapshot. The parent is the accepted snapshot with the highest fencing token, never the latest clock, so that a run that
 //! came late or with a wrong clock is not built upon. A run that met failures still makes a restorable snapshot, tagged `partial`.
 
+use std::sync::{Mutex, PoisonError};
 use std::{collections::HashSet, time::Duration};
 
 use graph::Client;
+use jiff::{SignedDuration, Timestamp};
 use model::SharedClock;
 use repository::{Draft, Repository, Snapshot, SnapshotId, SnapshotMeta};
 use workload::mail::backup::{Checkpoint, CheckpointFuture, Context, Progress, Report};
 
 use crate::{Account, Error, Result, Vault};
 
+/// Between the times of two snapshots at least.
+const STEP: SignedDuration = SignedDuration::from_millis(1);
 /// The tag that carries a run's fencing token, before its number.
 const TOKEN_TAG: &str = "token-";
 /// The tag of a snapshot that does not hold everything.
@@ -60,11 +64,13 @@ pub async fn run(setting: Setting<'_>, account: &Account, progress: &Progress) -
         .map_err(Error::repository("the restore points could not be read"))?;
     let parent = latest(&snapshots);
     let token = parent.map_or(0, |(_, snapshot)| token(snapshot)) + 1;
+    let last = snapshots.iter().map(|(_, snapshot)| snapshot.time).max();
     let parent = parent.map(|(id, _)| *id);
     let snapshots = Snapshots {
         setting,
         account,
         token,
+        last: Mutex::new(last),
     };
     let context = Context {
         graph: setting.graph,
@@ -156,16 +162,27 @@ struct Snapshots<'a> {
     setting: Setting<'a>,
     account: &'a Account,
     token: u64,
+    /// The time of the newest snapshot there is.
+    last: Mutex<Option<Timestamp>>,
 }
 
 impl Snapshots<'_> {
+    /// Later than every snapshot there is, also when the clock stands or was set back (abuse 53): restic's `latest` goes by the time.
+    fn time(&self) -> Timestamp {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = self.setting.clock.now();
+        let time = last.map_or(now, |last| now.max(last + STEP));
+        *last = Some(time);
+        time
+    }
+
     fn meta(&self, partial: bool) -> SnapshotMeta {
         let mut tags = vec![format!("{TOKEN_TAG}{}", self.token)];
         if partial {
             tags.push(PARTIAL_TAG.to_owned());
         }
         SnapshotMeta {
-            time: self.setting.clock.now(),
+            time: self.time(),
             hostname: self.account.id.to_string(),
             username: "keepwell".to_owned(),
             tags,

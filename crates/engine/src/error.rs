@@ -30,12 +30,18 @@ pub enum Error {
     /// The folder that was to become a data folder has something in it.
     #[error("{path} is not empty: name a folder that is empty or does not exist yet", path = .0.display())]
     NotEmpty(PathBuf),
+    /// A file is where a data folder should be made.
+    #[error("{path} is a file: name a folder that is empty or does not exist yet", path = .0.display())]
+    NoFolder(PathBuf),
     /// The folder is no data folder.
     #[error("{path} holds no Keepwell data: name the folder that was given as --data", path = .0.display())]
     NoData(PathBuf),
     /// There is no such account in the data folder.
     #[error("no account is called {0:?} here: `keepwell repository list` names them")]
     NoAccount(String),
+    /// The part of an address before the `@` is that of several accounts.
+    #[error("several accounts are called {0:?}: name one by its whole address or its id")]
+    SeveralAccounts(String),
     /// An account's id would be no safe name for a file.
     #[error("an account's id has other characters than a GUID has")]
     BadId,
@@ -92,7 +98,9 @@ impl Error {
     #[must_use]
     pub fn kind(&self) -> Kind {
         match self {
-            Self::NotEmpty(_) | Self::BadId => Kind::Invalid,
+            Self::NotEmpty(_) | Self::NoFolder(_) | Self::SeveralAccounts(_) | Self::BadId => {
+                Kind::Invalid
+            }
             Self::NoData(_) | Self::NoAccount(_) | Self::NoSnapshot => Kind::NotFound,
             Self::Damaged { .. } => Kind::Corrupt,
             Self::File { .. }

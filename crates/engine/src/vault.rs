@@ -76,6 +76,9 @@ impl Vault {
     /// # Errors
     /// When the folder has anything in it, or cannot be written.
     pub fn create(root: &Path) -> Result<Self> {
+        if root.is_file() {
+            return Err(Error::NoFolder(root.to_owned()));
+        }
         make_folder(root)?;
         let mut entries = fs::read_dir(root).map_err(file(root, "read"))?;
         if entries.next().is_some() {
@@ -97,7 +100,10 @@ impl Vault {
         let path = root.join("recovery-key");
         let text = match fs::read_to_string(&path) {
             Ok(text) => Zeroizing::new(text),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            Err(error)
+                if [io::ErrorKind::NotFound, io::ErrorKind::NotADirectory]
+                    .contains(&error.kind()) =>
+            {
                 return Err(Error::NoData(root.to_owned()));
             }
             Err(error) => return Err(file(&path, "read")(error)),
@@ -138,7 +144,7 @@ impl Vault {
     /// The account with this id, address, or part of an address before the `@`.
     ///
     /// # Errors
-    /// When there is none, or the short name fits several.
+    /// When there is none, or the part before the `@` is that of several.
     pub fn find(&self, name: &str) -> Result<Account> {
         let accounts = self.accounts()?;
         let exact = |account: &&Account| {
@@ -156,7 +162,8 @@ impl Vault {
         };
         match accounts.iter().filter(alias).collect::<Vec<_>>()[..] {
             [account] => Ok(account.clone()),
-            _ => Err(Error::NoAccount(name.to_owned())),
+            [_, ..] => Err(Error::SeveralAccounts(name.to_owned())),
+            [] => Err(Error::NoAccount(name.to_owned())),
         }
     }
 

@@ -210,3 +210,25 @@ async fn what_is_deleted_leaves_the_next_snapshot_and_stays_in_the_last() -> Res
     assert_eq!(stage.snapshot(&account, first).await?, before);
     stage.restic_agrees(&account)
 }
+
+#[tokio::test]
+async fn snapshots_follow_one_another_also_when_the_clock_stands_still() -> Result<()> {
+    // Abuse 53: stock restic takes the latest by its time.
+    let (stage, account) = Stage::with_mail(&[("", 2)]).await?;
+    let (first, _) = stage.back_up_equal(&account).await?;
+    stage.at_source(&account, |mailbox| -> Result<()> {
+        let inbox = folder(mailbox, "Inbox")?;
+        mailbox.deliver(
+            inbox,
+            mail(9).into_bytes().into(),
+            "2026-11-22T14:05:00Z".parse()?,
+        )?;
+        Ok(())
+    })??;
+    let (second, _) = stage.back_up_equal(&account).await?;
+    let snapshots = stage.repository(&account).await?.snapshots().await?;
+    let ids: Vec<_> = snapshots.iter().map(|(id, _)| Some(*id)).collect();
+    assert_eq!(ids, [first.snapshot, second.snapshot]);
+    assert!(snapshots[0].1.time < snapshots[1].1.time);
+    Ok(())
+}

@@ -6,4 +6,5 @@ mod faults;
 mod interrupted;
 mod regressions;
 mod stage;
+mod vault;
 mod weather;

@@ -51,11 +51,26 @@ pub(crate) async fn run(options: cli::Emulator) -> anyhow::Result<Verdict> {
     };
     result(&serde_json::to_string(&ready)?);
     story("the tenant is there; press Ctrl-C to stop");
-    tokio::signal::ctrl_c()
+    told_to_stop()
         .await
         .context("the signal to stop could not be awaited")?;
     running.stop().await;
     Ok(Verdict::Good)
+}
+
+/// Waits for Ctrl-C, or on Unix for whoever ends processes in order.
+async fn told_to_stop() -> std::io::Result<()> {
+    #[cfg(unix)]
+    {
+        let mut terminate =
+            tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+        tokio::select! {
+            interrupted = tokio::signal::ctrl_c() => interrupted,
+            _ = terminate.recv() => Ok(()),
+        }
+    }
+    #[cfg(not(unix))]
+    tokio::signal::ctrl_c().await
 }
 
 /// The world that the command line describes.
