@@ -5,8 +5,8 @@ use crate::{
     name::Name,
 };
 
-/// Deepest path. Far beyond what people make, and shallow enough for walks that recurse.
-const MAX_DEPTH: usize = 128;
+/// Deepest path: Exchange's folders go 300 deep (survival 88), and some levels are ours. Shallow enough for walks that recurse.
+const MAX_DEPTH: usize = 400;
 
 /// The names in a path that is to be written to, at least one. Errors when one of them is not plain.
 pub(crate) fn to_write(path: &str) -> Result<Vec<Name>> {

@@ -232,3 +232,28 @@ async fn snapshots_follow_one_another_also_when_the_clock_stands_still() -> Resu
     assert!(snapshots[0].1.time < snapshots[1].1.time);
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn folders_are_held_as_deep_as_exchange_lets_them_go() -> Result<()> {
+    // Survival 88: 300 levels, and nothing that recurses gives out.
+    let (stage, account) = Stage::with_mail(&[("", 1)]).await?;
+    stage.at_source(&account, |mailbox| -> Result<()> {
+        let now = "2026-11-22T15:00:00Z".parse()?;
+        let mut parent = folder(mailbox, "Inbox")?;
+        while let Ok(child) = mailbox.create_folder(parent, "x", false) {
+            parent = child;
+        }
+        mailbox.deliver(parent, mail(9).into_bytes().into(), now)?;
+        Ok(())
+    })??;
+    let (outcome, _) = tokio::spawn(async move {
+        let outcome = stage.back_up_equal(&account).await?;
+        let report = engine::verify::run(&stage.vault, &account, &stage.clock, "test").await?;
+        assert!(report.is_sound(), "{:?}", report.damage);
+        stage.restic_agrees(&account)?;
+        anyhow::Ok(outcome)
+    })
+    .await??;
+    assert!(outcome.report.folders > 300, "{}", outcome.report.folders);
+    Ok(())
+}
