@@ -9,6 +9,8 @@
 //! [`Loss`]es. A message can be rendered in several [`Manner`]s: the faithful one is tried first, and a plainer one when Graph refused it.
 
 mod attachment;
+mod body;
+mod loss;
 mod mime;
 mod nested;
 mod people;
@@ -17,10 +19,11 @@ mod properties;
 use std::borrow::Cow;
 
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 
 pub use attachment::{ATTACHMENT_BYTES_MAX, Attachment, LARGE_ATTACHMENT_BYTES};
+pub use loss::Loss;
 pub use properties::{MARK_RESTORE, MARK_SOURCE, Marks};
 
 use super::json::Fields;
@@ -52,40 +55,6 @@ pub struct Source<'a> {
     pub mime: &'a Bytes,
     /// The JSON of attachments that the MIME lacks.
     pub attachments: &'a [Box<RawValue>],
-}
-
-/// Something of a message that a restore does not bring back, or not as it was. Carries nothing personal.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Loss {
-    /// An attachment larger than Graph takes.
-    AttachmentTooLarge {
-        /// Its size.
-        size_bytes: u64,
-    },
-    /// An attachment, or a link to a file, that Graph refused or did not take in time.
-    AttachmentRefused {
-        /// Microsoft's code, where there was one.
-        code: Option<String>,
-    },
-    /// Attachments beyond the number that is restored for one message.
-    AttachmentsTooMany {
-        /// How many were left out.
-        count: usize,
-    },
-    /// A message attached to the message came back as an attached `.eml` file.
-    NestedAsFile,
-    /// Addresses that are no e-mail addresses and that Graph refuses were left out of the lists of people.
-    AddressesLeftOut {
-        /// How many.
-        count: usize,
-    },
-    /// The header lines are longer than what is restored; the first part of them is there.
-    HeadersCut,
-    /// The MIME is built in a way that cannot be taken apart in bounded time: body and marks are there, its attachments are not.
-    MimeTooComplex,
-    /// A meeting request, answer or cancellation came back as ordinary mail, without its tie to the calendar.
-    MeetingTie,
 }
 
 /// How closely to keep to the original.
@@ -157,15 +126,33 @@ pub fn compose(source: Source<'_>, marks: &Marks) -> Composed {
             .iter()
             .filter_map(|kept| attachment::of_json(kept)),
     );
-    Composed {
+    let mut composed = Composed {
         fields: plain,
         people: people::People::of(&fields),
         attachments,
         losses,
-    }
+    };
+    composed.cut_body(source.mime);
+    composed
 }
 
 impl Composed {
+    /// Cuts a body that makes the message too large for one request, and attaches the whole of it.
+    fn cut_body(&mut self, mime: &Bytes) {
+        let (people, _) = self.people.render(Manner::Faithful);
+        let others = self.fields.iter().filter(|(name, _)| *name != "body");
+        let others = bytes_of(others.chain(&people).map(|(name, value)| (*name, &**value)));
+        let body = self.fields.iter_mut().find(|(name, _)| *name == "body");
+        let Some((name, body)) = body else { return };
+        let room = CREATE_BYTES_MAX
+            .saturating_sub(others + bytes_of([(*name, &**body)]) - body.get().len());
+        if let Some((cut, whole)) = body::cut(body, mime, room) {
+            *body = cut;
+            self.attachments.push(whole);
+            self.losses.push(Loss::BodyCut);
+        }
+    }
+
     /// Renders the message. Attachments go into the request as long as it stays within what Graph takes, so that most messages are complete
     /// with one request; the others are in [`Creation::rest`]. Attachments too large for Graph are in neither, and are told as losses.
     #[must_use]
@@ -205,10 +192,7 @@ impl Composed {
         object: &[(&str, Cow<'_, RawValue>)],
         losses: &mut Vec<Loss>,
     ) -> (Vec<(String, Box<RawValue>)>, Vec<Attachment>) {
-        let mut bytes: usize = object
-            .iter()
-            .map(|(name, value)| name.len() + value.get().len() + 4)
-            .sum();
+        let mut bytes = bytes_of(object.iter().map(|(name, value)| (*name, &**value)));
         let (mut within, mut rest) = (Vec::new(), Vec::new());
         for attachment in &self.attachments {
             let attachment = match manner {
@@ -238,15 +222,18 @@ fn raw(value: &impl Serialize) -> Box<RawValue> {
     to_raw_value(value).expect("texts, numbers and parsed JSON can be written as JSON")
 }
 
+/// How long the fields of an object are as JSON.
+fn bytes_of<'a>(fields: impl IntoIterator<Item = (&'a str, &'a RawValue)>) -> usize {
+    let fields = fields.into_iter();
+    fields
+        .map(|(name, value)| name.len() + value.get().len() + 4)
+        .sum()
+}
+
 /// An object from its fields, in their order, without parsing their values again.
 fn object_of(fields: &[(&str, Cow<'_, RawValue>)]) -> Box<RawValue> {
-    let mut json = String::with_capacity(
-        fields
-            .iter()
-            .map(|(name, value)| name.len() + value.get().len() + 4)
-            .sum::<usize>()
-            + 2,
-    );
+    let bytes = bytes_of(fields.iter().map(|(name, value)| (*name, &**value)));
+    let mut json = String::with_capacity(bytes + 2);
     for (name, value) in fields {
         json.push(if json.is_empty() { '{' } else { ',' });
         json.extend(["\"", name, "\":", value.get()]);

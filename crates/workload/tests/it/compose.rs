@@ -473,3 +473,45 @@ fn list(folder: &Path, files: &mut Vec<std::path::PathBuf>) {
         }
     }
 }
+
+/// Whatever is missing or long, one request holds the message and an attachment holds its whole text.
+#[test]
+fn a_text_too_large_is_cut_and_attached() {
+    let long = |unit: &str| unit.repeat(6_000_000 / unit.len());
+    let source = |kind: &str, content: &str| {
+        json!({ "isDraft": false, "body": { "contentType": kind, "content": content } }).to_string()
+    };
+    for (kind, unit, name) in [
+        ("text", "\u{1}é😀\n", "whole message.txt"),
+        ("html", "<div><p style='x'>a &amp; b", "whole message.html"),
+        ("html", "<style>a", "whole message.html"),
+    ] {
+        let content = long(unit);
+        let creation = composed(&source(kind, &content), b"").render(Manner::Faithful);
+        assert_eq!(creation.losses, [Loss::BodyCut]);
+        assert!(
+            creation.body.get().len() < 4_000_000,
+            "{}",
+            creation.body.get().len()
+        );
+        let [whole] = &creation.rest[..] else {
+            panic!("the whole text alone is attached: {:?}", creation.within);
+        };
+        assert_eq!(whole.name(), name);
+        assert!(
+            whole
+                .file()
+                .is_some_and(|bytes| bytes == content.as_bytes())
+        );
+        let shown = body(&creation)["body"]["content"].to_string();
+        let last = shown.rsplit("[Cut here").next().unwrap_or_default();
+        assert!(last.contains(name), "{last}");
+        // The same with its MIME, which may be anything.
+        let creation =
+            composed(&source(kind, &content), &[0xFF; 4_000_000]).render(Manner::Cautious);
+        assert_eq!(creation.rest[0].name(), "whole message.eml");
+        assert_eq!(creation.rest[0].size_bytes(), 4_000_000);
+    }
+    let fits = composed(&source("text", &"x".repeat(3_000_000)), b"").render(Manner::Faithful);
+    assert!(fits.losses.is_empty() && fits.rest.is_empty());
+}

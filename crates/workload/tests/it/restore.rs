@@ -560,6 +560,86 @@ async fn attachments_are_added_once_and_completed_later() -> Result<()> {
     Ok(())
 }
 
+/// A text that is larger than Graph's request comes back cut, with all of it attached, once, and its other attachments beside it.
+#[tokio::test]
+async fn a_text_too_large_for_a_request_comes_back_cut_and_attached() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let long = "Größe \"x\" 😀\r\n".repeat(500_000);
+    let head = |kind: &str| {
+        mail(1).replace(
+            "\r\n\r\nText 1\r\n",
+            &format!("\r\nMIME-Version: 1.0\r\nContent-Transfer-Encoding: 8bit\r\nContent-Type: {kind}\r\n\r\n"),
+        )
+    };
+    let plain = head("text/plain; charset=utf-8") + &long;
+    let rows = format!("<tr><td title=\"a>b\">{}</td></tr>\r\n", "word ".repeat(10)).repeat(80_000);
+    let html =
+        head("text/html; charset=utf-8") + "<html><body><table>" + &rows + "</table></body></html>";
+    let with_file = with_attachments(&[("small.pdf", vec![7; 1_000])]).replace(
+        "\r\n\r\nText\r\n",
+        &format!("\r\n\r\n{}", "A line of text.\r\n".repeat(250_000)),
+    );
+    write(
+        folder.path(),
+        &[("1", plain), ("2", html), ("3", with_file)],
+    )?;
+    let stage = Stage::with(folder.path()).await?;
+    let archive = archive_of(&stage, "ada").await?;
+    let restored = stage
+        .restore(&archive, Selection::Mailbox, "bob", new_folder())
+        .await?;
+    assert_eq!(restored.counts(), (3, 0, 0, 0), "{:?}", restored.items);
+    for item in &restored.items {
+        assert_eq!(item.losses, [Loss::BodyCut]);
+    }
+    for (source, id) in restored.ids() {
+        let mut whole = stage.shown("ada", source.as_str()).await?;
+        let mut cut = stage.shown("bob", id.as_str()).await?;
+        let (text, shown) = (
+            whole["body"]["content"].take(),
+            cut["body"]["content"].take(),
+        );
+        let (text, shown) = (
+            text.as_str().context("a text")?,
+            shown.as_str().context("a text")?,
+        );
+        let last = shown.lines().last().context("a last line")?;
+        assert!(
+            last.contains("is in the attachment \"whole message.eml\""),
+            "{last}"
+        );
+        let kept = shown.split("[Cut here").next().context("a beginning")?;
+        let kept = kept
+            .trim_end_matches("</table><p>")
+            .trim_end_matches("</td></tr>")
+            .trim_end();
+        assert!(
+            text.starts_with(kept) && kept.len() > 2_000_000,
+            "{} bytes kept",
+            kept.len()
+        );
+        let attached = cut["attachments"].as_array_mut().context("attachments")?;
+        let eml = attached.pop().context("the whole message")?;
+        let mime = stage.mailbox("ada", |mailbox| {
+            let found = mailbox
+                .message_views()
+                .find(|view| view.id == source.as_str());
+            found.map(|view| BASE64.encode(&view.mime))
+        })?;
+        assert!(
+            eml["contentBytes"].as_str() == mime.as_deref(),
+            "the MIME is attached byte for byte"
+        );
+        assert_same(&whole, &cut);
+    }
+    let again = stage
+        .restore(&archive, Selection::Mailbox, "bob", new_folder())
+        .await?;
+    assert_eq!(again.counts(), (0, 3, 0, 0));
+    assert_eq!(stage.messages("bob")?.len(), 3);
+    Ok(())
+}
+
 /// Survival 97, 108: refused for its people, a message comes back without the addresses that are none.
 #[tokio::test]
 async fn a_message_refused_for_its_people_comes_back_without_them() -> Result<()> {

@@ -252,7 +252,17 @@ fn file(part: &MessagePart<'_>, bytes: Bytes) -> Attachment {
     }
 }
 
-fn eml_file(name: &str, eml: Bytes) -> Attachment {
+/// A text as a file.
+pub(super) fn text_file(name: &str, content_type: &str, text: Bytes) -> Attachment {
+    Attachment {
+        content_type: Some(content_type.to_owned()),
+        content: Content::File(text),
+        ..plain(name)
+    }
+}
+
+/// A mail as a file.
+pub(super) fn eml_file(name: &str, eml: Bytes) -> Attachment {
     let base = named(name);
     let name = if base.ends_with(".eml") {
         base

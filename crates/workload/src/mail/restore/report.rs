@@ -1,5 +1,7 @@
 //! What a restore did, message by message.
 
+use std::fmt;
+
 use model::{FailureCause, ItemId};
 use serde::Serialize;
 
@@ -65,6 +67,32 @@ pub enum Outcome {
     },
 }
 
+/// In plain words, for people; nothing personal is among them.
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (cause, code) = match self {
+            Self::Restored { .. } => return f.write_str("it was restored"),
+            Self::AlreadyThere { .. } => {
+                return f.write_str("an earlier restore had brought it back");
+            }
+            Self::Identical => return f.write_str("it is still there, unchanged"),
+            Self::Failed { cause, code } => (cause, code),
+        };
+        f.write_str(match cause {
+            FailureCause::AccessDenied => "Microsoft denied access",
+            FailureCause::BadAnswer => "Microsoft's answer could not be understood",
+            FailureCause::Corrupt => "the copy in the repository is damaged",
+            FailureCause::Unavailable => "Microsoft did not answer in time",
+            FailureCause::Doubtful => "it is not known whether Microsoft created it",
+            FailureCause::Refused => "Microsoft refused it",
+        })?;
+        match code {
+            Some(code) => write!(f, " ({code})"),
+            None => Ok(()),
+        }
+    }
+}
+
 impl ItemReport {
     pub(super) fn new(at: MessageRef) -> Self {
         Self {
@@ -98,5 +126,30 @@ impl Report {
         if !item.losses.is_empty() || matches!(item.outcome, Outcome::Failed { .. }) {
             self.notable.push(item);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_is_told_in_plain_words() {
+        let failed = |cause, code: Option<&str>| {
+            let code = code.map(str::to_owned);
+            Outcome::Failed { cause, code }.to_string()
+        };
+        assert_eq!(
+            failed(FailureCause::Refused, Some("BadRequest")),
+            "Microsoft refused it (BadRequest)"
+        );
+        assert_eq!(
+            failed(FailureCause::Corrupt, None),
+            "the copy in the repository is damaged"
+        );
+        assert_eq!(
+            Loss::HeadersCut.to_string(),
+            "some header lines were left out"
+        );
     }
 }
