@@ -22,12 +22,17 @@ const PAGE: PageSize = PageSize {
 
 /// `GET mailFolders`: the folders of the first level.
 pub(crate) fn list(call: &Call) -> Result<Reply, GraphError> {
-    list_below(call, |_| Ok(TOP), "mailFolders")
+    let context = user_context(call, "mailFolders");
+    list_below(call, |_| Ok(TOP), &context)
 }
 
 /// `GET mailFolders/{folder}/childFolders`.
 pub(crate) fn list_children(call: &Call) -> Result<Reply, GraphError> {
-    list_below(call, |mailbox| folder(call, mailbox), "childFolders")
+    list_below(
+        call,
+        |mailbox| folder(call, mailbox),
+        &children_context(call),
+    )
 }
 
 fn list_below(
@@ -40,8 +45,7 @@ fn list_below(
     with_mailbox(call, |mailbox| {
         let parent = parent(mailbox)?;
         let folders = visible(mailbox, parent, hidden);
-        let context = user_context(call, context);
-        Ok(options.list(call, &context, &folders, PAGE, |folder| {
+        Ok(options.list(call, context, &folders, PAGE, |folder| {
             render(mailbox, folder, &options, hidden)
         }))
     })
@@ -87,6 +91,13 @@ pub(crate) fn user_context(call: &Call, what: &str) -> String {
     format!("users('{}')/{what}", call.param("user"))
 }
 
+/// The context's fragment for the folders below another, which it names as the request does.
+fn children_context(call: &Call) -> String {
+    let folder: String =
+        url::form_urlencoded::byte_serialize(call.param("folder").as_bytes()).collect();
+    user_context(call, &format!("mailFolders('{folder}')/childFolders"))
+}
+
 /// `GET mailFolders/{folder}`.
 pub(crate) fn get(call: &Call) -> Result<Reply, GraphError> {
     let options = Options::parse(&call.query, &FOLDER)?;
@@ -101,24 +112,30 @@ pub(crate) fn get(call: &Call) -> Result<Reply, GraphError> {
 
 /// `POST mailFolders`.
 pub(crate) fn create(call: &Call) -> Result<Reply, GraphError> {
-    create_below(call, |_| Ok(TOP))
+    let context = user_context(call, "mailFolders");
+    create_below(call, |_| Ok(TOP), &context)
 }
 
 /// `POST mailFolders/{folder}/childFolders`.
 pub(crate) fn create_child(call: &Call) -> Result<Reply, GraphError> {
-    create_below(call, |mailbox| folder(call, mailbox))
+    create_below(
+        call,
+        |mailbox| folder(call, mailbox),
+        &children_context(call),
+    )
 }
 
 fn create_below(
     call: &Call,
     parent: impl Fn(&Mailbox) -> Result<FolderKey, GraphError>,
+    context: &str,
 ) -> Result<Reply, GraphError> {
     let (name, hidden) = read_body(call, &["displayName", "isHidden"])?;
     with_mailbox(call, |mailbox| {
         let parent = parent(mailbox)?;
         let name = name.ok_or_else(no_name)?;
         let key = mailbox.create_folder(parent, &name, hidden)?;
-        one(call, mailbox, key).map(created)
+        one_of(call, mailbox, key, context).map(created)
     })
 }
 
@@ -176,10 +193,19 @@ pub(crate) fn destination(call: &Call, mailbox: &Mailbox) -> Result<FolderKey, G
 }
 
 fn one(call: &Call, mailbox: &Mailbox, key: FolderKey) -> Result<Reply, GraphError> {
+    one_of(call, mailbox, key, &user_context(call, "mailFolders"))
+}
+
+fn one_of(
+    call: &Call,
+    mailbox: &Mailbox,
+    key: FolderKey,
+    context: &str,
+) -> Result<Reply, GraphError> {
     let options = Options::parse(&Query::default(), &FOLDER)?;
     let found = mailbox.folder(key).ok_or_else(GraphError::item_not_found)?;
     let row = read_json::folder(mailbox, found);
-    Ok(options.entity(call, &user_context(call, "mailFolders"), row))
+    Ok(options.entity(call, context, row))
 }
 
 /// The same answer with 201.
