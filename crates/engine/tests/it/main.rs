@@ -5,6 +5,7 @@ mod changes;
 mod faults;
 mod interrupted;
 mod regressions;
+mod restore;
 mod stage;
 mod vault;
 mod weather;
