@@ -15,6 +15,7 @@ use jiff::Timestamp;
 use model::{AccountId, Clock, ItemId, RestoreId, SharedClock, SimulatedClock, TenantId};
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use testkit::csdl;
 use workload::mail::{
     Archive,
     restore::{self, Destination, ItemReport, Options, Outcome, Report, Selection},
@@ -63,7 +64,17 @@ pub(crate) struct Stage {
     pub(crate) clock: SharedClock,
     pub(crate) tenant: TenantId,
     seen: Arc<Mutex<Vec<Seen>>>,
+    judge: Arc<csdl::Observer>,
     folder: TempDir,
+}
+
+/// Every answer was one that Microsoft could give; judged here, because a panic in the emulator's threads would be lost.
+impl Drop for Stage {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            self.judge.assert_clean();
+        }
+    }
 }
 
 /// A restore's report, and what the progress callback was told.
@@ -91,7 +102,8 @@ impl Stage {
         let seen = Arc::new(Mutex::new(Vec::new()));
         let mut settings = Settings::new(world);
         settings.clock = Arc::new(Shared(clock.clone()));
-        settings.observer = Some(observer(&seen));
+        let judge = Arc::new(csdl::Observer::new());
+        settings.observer = Some(observer(&seen, &judge));
         let emulator = Emulator::start(settings).await?;
         let clock: SharedClock = Arc::new(clock);
         let tenant = TenantId::new(emulator.tenant_id.to_string())?;
@@ -109,6 +121,7 @@ impl Stage {
             clock,
             tenant,
             seen,
+            judge,
             folder: tempfile::tempdir()?,
         })
     }
@@ -404,12 +417,24 @@ impl Restored {
     }
 }
 
-fn observer(seen: &Arc<Mutex<Vec<Seen>>>) -> Observer {
-    let seen = Arc::clone(seen);
+fn observer(seen: &Arc<Mutex<Vec<Seen>>>, judge: &Arc<csdl::Observer>) -> Observer {
+    let (seen, judge) = (Arc::clone(seen), Arc::clone(judge));
     Observer::new(move |exchange: &Exchange| {
         seen.lock().expect("no test panics here").push(Seen {
             method: exchange.method.to_string(),
             path: exchange.path.clone(),
+        });
+        if exchange.faulty || exchange.in_batch {
+            return;
+        }
+        let content_type = exchange.headers.get("content-type");
+        judge.observe(&csdl::Exchange {
+            method: exchange.method.as_str(),
+            path: &exchange.path,
+            request_body: &exchange.request_body,
+            status: exchange.status.as_u16(),
+            content_type: content_type.and_then(|value| value.to_str().ok()),
+            body: &exchange.body,
         });
     })
 }
