@@ -13,6 +13,7 @@ use model::{Clock, SimulatedClock, TenantId};
 use rsa::{RsaPublicKey, pkcs1::DecodeRsaPublicKey, pkcs8::EncodePublicKey};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use testkit::csdl;
 
 use crate::{server::mailbox, tokens::certificate};
 
@@ -32,13 +33,25 @@ struct Bench {
     client: Client,
     /// Object ids of those who have mail.
     people: Vec<String>,
+    judge: Arc<csdl::Observer>,
+}
+
+/// Every answer was one that Microsoft could give; judged here, because a panic in the emulator's threads would be lost.
+impl Drop for Bench {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            self.judge.assert_clean();
+        }
+    }
 }
 
 impl Bench {
     async fn start(change: impl FnOnce(Settings) -> Settings) -> Self {
         let clock = SimulatedClock::new("2026-11-10T12:00:00Z".parse().expect("a time"));
+        let judge = Arc::new(csdl::Observer::new());
         let settings = Settings {
             clock: Arc::new(SameTime(clock.clone())),
+            observer: Some(observer(&judge)),
             ..Settings::new(World::new().users(4, 7))
         };
         let emulator = Emulator::start(change(settings)).await.expect("it starts");
@@ -62,6 +75,7 @@ impl Bench {
             clock,
             client,
             people,
+            judge,
         }
     }
 
@@ -109,6 +123,24 @@ impl Bench {
         let found: BTreeSet<String> = found.into_iter().collect();
         assert_eq!(found, expected, "immutable ids throughout");
     }
+}
+
+fn observer(judge: &Arc<csdl::Observer>) -> emulator::Observer {
+    let judge = Arc::clone(judge);
+    emulator::Observer::new(move |exchange| {
+        if exchange.faulty || exchange.in_batch {
+            return;
+        }
+        let content_type = exchange.headers.get("content-type");
+        judge.observe(&csdl::Exchange {
+            method: exchange.method.as_str(),
+            path: &exchange.path,
+            request_body: &exchange.request_body,
+            status: exchange.status.as_u16(),
+            content_type: content_type.and_then(|value| value.to_str().ok()),
+            body: &exchange.body,
+        });
+    })
 }
 
 fn options(emulator: &Running, clock: &SimulatedClock) -> Options {
