@@ -22,6 +22,16 @@ pub enum Error {
         /// What the operating system said.
         source: io::Error,
     },
+    /// The directory with a user's mail cannot be loaded.
+    #[error("cannot load the mail of {user} from {directory}")]
+    Mail {
+        /// The user, as it was given.
+        user: String,
+        /// The directory that was given for the user.
+        directory: PathBuf,
+        /// What is wrong with it, or with something in it.
+        source: Box<Error>,
+    },
     /// What was asked for makes no sense, for example a fault rule with an unknown field.
     #[error("{0}")]
     Invalid(String),
@@ -48,6 +58,7 @@ impl Error {
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::Listen { .. } | Self::Read { .. } => ErrorKind::Unavailable,
+            Self::Mail { source, .. } => source.kind(),
             Self::Invalid(_) => ErrorKind::Invalid,
             Self::Key(_) => ErrorKind::Internal,
         }

@@ -73,8 +73,8 @@ impl World {
             people::populate(&tenant, self.users, self.seed);
             mailboxes::fill(&tenant, self.seed);
         }
-        for (user, directory) in &self.mail {
-            let user = find_or_add(&tenant, user)?;
+        for (given, directory) in &self.mail {
+            let user = find_or_add(&tenant, given)?;
             let mailbox = match tenant.mailbox(user.id) {
                 Some(mailbox) => mailbox,
                 None => {
@@ -89,7 +89,11 @@ impl World {
             let mut mailbox = mailbox
                 .lock()
                 .unwrap_or_else(std::sync::PoisonError::into_inner);
-            files::load(&mut mailbox, directory, now)?;
+            files::load(&mut mailbox, directory, now).map_err(|error| Error::Mail {
+                user: given.clone(),
+                directory: directory.clone(),
+                source: Box::new(error),
+            })?;
         }
         Ok(tenant)
     }

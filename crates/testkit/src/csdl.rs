@@ -18,7 +18,7 @@ mod value;
 mod violation;
 
 pub use exchange::Exchange;
-pub use observer::Observer;
+pub use observer::{Observer, Verdict};
 pub use violation::{Violation, ViolationKind};
 
 use anyhow::Context as _;

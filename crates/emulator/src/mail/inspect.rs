@@ -107,13 +107,4 @@ impl Mailbox {
     fn is_below_top(&self, key: FolderKey) -> bool {
         key != folder::TOP && self.ancestors(key).any(|above| above == folder::TOP)
     }
-
-    /// The folder of that name, in any case, below another.
-    #[must_use]
-    pub fn child(&self, parent: FolderKey, name: &str) -> Option<FolderKey> {
-        let folded = name.to_lowercase();
-        self.children(parent)
-            .find(|child| child.name.to_lowercase() == folded)
-            .map(|child| child.key)
-    }
 }

@@ -30,6 +30,8 @@ pub struct Mailbox {
     /// The number of the last change.
     change: u64,
     folders: BTreeMap<FolderKey, Folder>,
+    /// Which folder has a name, in lower case, below a parent.
+    names: BTreeMap<(FolderKey, String), FolderKey>,
     messages: BTreeMap<MessageKey, Message>,
     /// Which message lies in a folder, by the number of its last change.
     order: BTreeMap<(FolderKey, u64), MessageKey>,
@@ -53,6 +55,10 @@ impl Mailbox {
             address: address.to_owned(),
             change: folder::FIRST_FREE,
             folders: folder::initial().map(|f| (f.key, f)).collect(),
+            names: folder::initial()
+                .filter(|f| f.key != folder::ROOT)
+                .map(|f| ((f.parent, f.name.to_lowercase()), f.key))
+                .collect(),
             messages: BTreeMap::new(),
             order: BTreeMap::new(),
             instances: HashMap::new(),

@@ -31,9 +31,10 @@ fn load_into(
     depth: usize,
 ) -> Result<(), Error> {
     if depth > DEPTH_MAX {
-        return Err(Error::Invalid(
-            "the directories of a mailbox are nested too deeply".to_owned(),
-        ));
+        return Err(Error::Invalid(format!(
+            "{} is more than {DEPTH_MAX} directories deep",
+            directory.display()
+        )));
     }
     for path in sorted(directory)? {
         let kind = fs::symlink_metadata(&path).map_err(|e| unreadable(&path, e))?;

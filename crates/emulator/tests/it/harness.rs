@@ -16,7 +16,7 @@ pub(crate) struct Site {
     pub(crate) running: Running,
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) client: Client,
-    judge: Arc<csdl::Observer>,
+    judge: csdl::Verdict,
     token: OnceCell<String>,
 }
 
@@ -109,7 +109,7 @@ impl Site {
             running,
             clock,
             client: client(),
-            judge,
+            judge: csdl::Verdict(judge),
             token: OnceCell::new(),
         }
     }
@@ -198,7 +198,7 @@ impl Site {
 
     /// Fails if any answer so far was not as Microsoft's metadata says.
     pub(crate) fn assert_clean(&self) {
-        self.judge.assert_clean();
+        self.judge.0.assert_clean();
     }
 }
 

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::{
     harness::send,
-    mail_support::{Bench, DEFAULT, IMMUTABLE, column, refusal, text},
+    mail_support::{Ask, Bench, DEFAULT, IMMUTABLE, column, refusal, text},
 };
 
 /// The unit of ranges.
@@ -210,5 +210,38 @@ async fn a_request_over_four_mebibytes_is_refused() -> Result<()> {
         .post(&path, IMMUTABLE, file("x", &vec![0; 4 << 20]))
         .await?;
     assert_eq!(refused.status, 413);
+    Ok(())
+}
+
+#[tokio::test]
+async fn encoded_messages_in_messages_can_be_posted_and_listed() -> Result<()> {
+    // survival 105: the parser alone overflows the stack of a server's thread.
+    let bench = Bench::start().await?;
+    let inside = "Content-Type:message/rfc822\n\n".repeat(20_000) + "Subject: x\n\ny";
+    let mime = format!(
+        "Subject: deep\nContent-Type: multipart/mixed; boundary=b\n\n--b\nContent-Type: message/rfc822\n\
+         Content-Transfer-Encoding: base64\n\n{}\n--b--\n",
+        BASE64.encode(inside.as_bytes())
+    );
+    let ask = Ask {
+        content_type: Some("text/plain"),
+        ..IMMUTABLE
+    };
+    let body = BASE64.encode(mime.as_bytes()).into_bytes();
+    let created = bench.ask(Method::POST, "messages", ask, body).await?;
+    assert_eq!(created.status, 201);
+    let id = text(&created.json(), "id")?.to_owned();
+    for query in ["", "?$expand=microsoft.graph.itemattachment/item"] {
+        let path = format!("messages/{id}/attachments{query}");
+        let rows = bench.follow(&path, IMMUTABLE).await?.0;
+        assert_eq!(
+            column(&rows, "@odata.type"),
+            ["#microsoft.graph.itemAttachment"]
+        );
+    }
+    let value = bench
+        .get(&format!("messages/{id}/$value"), IMMUTABLE)
+        .await?;
+    assert_eq!(value.body, mime.as_bytes());
     Ok(())
 }

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use serde_json::json;
 
-use crate::mail_support::{Ask, Bench, DEFAULT, column, refusal, text};
+use crate::mail_support::{Ask, Bench, DEFAULT, USER, column, refusal, text};
 
 #[tokio::test]
 async fn listing_is_one_level_without_hidden_ones_in_pages_of_ten() -> Result<()> {
@@ -210,5 +210,60 @@ async fn the_delta_of_the_tree_follows_it() -> Result<()> {
     let (rows, _) = bench.delta(&link, paged).await?;
     assert_eq!(column(&rows, "id"), [b, a, again]);
     assert_eq!(rows[1]["@removed"]["reason"], "deleted");
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_context_of_folders_below_a_folder_names_it() -> Result<()> {
+    let bench = Bench::start().await?;
+    let a = bench.folder("mailFolders", "A").await?;
+    let path = format!("mailFolders/{a}/childFolders");
+    let of = |answer: &serde_json::Value| -> Result<String> {
+        let context = text(answer, "@odata.context")?;
+        Ok(context
+            .split_once("/$metadata#")
+            .map(|(_, fragment)| fragment.to_owned())
+            .unwrap_or_default())
+    };
+    let encoded = a.replace('=', "%3D");
+    let expected = format!("users('{USER}')/mailFolders('{encoded}')/childFolders");
+    assert_eq!(of(&bench.read(&path, DEFAULT).await?)?, expected);
+    let made = bench
+        .create(&path, DEFAULT, json!({"displayName": "B"}))
+        .await?;
+    assert_eq!(of(&made)?, format!("{expected}/$entity"));
+    bench.site.assert_clean();
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_name_is_free_again_when_its_folder_is_renamed_moved_or_deleted() -> Result<()> {
+    let bench = Bench::start().await?;
+    for change in ["rename", "move", "delete"] {
+        let id = bench.folder("mailFolders", "Taken").await?;
+        let again = json!({"displayName": "TAKEN"});
+        let clash = bench.post("mailFolders", DEFAULT, again.clone()).await?;
+        assert_eq!(refusal(&clash), (409, "ErrorFolderExists".to_owned()));
+        let path = format!("mailFolders/{id}");
+        let answer = match change {
+            "rename" => bench.patch(&path, DEFAULT, json!({"displayName": "Other"})),
+            "move" => {
+                let into = json!({"destinationId": "inbox"});
+                let moved = bench.post(&format!("{path}/move"), DEFAULT, into).await?;
+                assert_eq!(moved.status, 201);
+                continue;
+            }
+            _ => {
+                assert_eq!(bench.delete(&path, DEFAULT).await?.status, 204);
+                bench.folder("mailFolders", "taken").await?;
+                continue;
+            }
+        };
+        assert_eq!(answer.await?.status, 200);
+    }
+    let inbox = bench
+        .follow("mailFolders/inbox/childFolders", DEFAULT)
+        .await?;
+    assert_eq!(column(&inbox.0, "displayName"), ["Taken"]);
     Ok(())
 }

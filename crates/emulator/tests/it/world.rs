@@ -173,6 +173,31 @@ fn every_generated_message_is_valid_by_microsofts_metadata() {
 }
 
 #[test]
+fn a_directory_that_cannot_be_loaded_is_told_with_its_user() -> Result<()> {
+    let told = |directory: &std::path::Path| {
+        let world = World::new().mail("ada", directory);
+        let refused = world.build(now(), Behaviour::default());
+        let error = refused.err().context("it is refused")?;
+        let cause = std::error::Error::source(&error).map(ToString::to_string);
+        anyhow::Ok((error.to_string(), cause.unwrap_or_default()))
+    };
+    let root = tempfile::tempdir()?;
+    let missing = root.path().join("missing");
+    let path = missing.display();
+    let expected = (
+        format!("cannot load the mail of ada from {path}"),
+        format!("cannot read {path}"),
+    );
+    assert_eq!(told(&missing)?, expected);
+    let deep = root.path().join("d/".repeat(251));
+    fs::create_dir_all(&deep)?;
+    let (_, cause) = told(root.path())?;
+    let expected = "/d/d is more than 250 directories deep";
+    assert!(cause.ends_with(expected), "{cause}");
+    Ok(())
+}
+
+#[test]
 fn directories_become_folders_and_files_messages() -> Result<()> {
     let root = tempfile::tempdir()?;
     let deep = root.path().join("Sub/Deeper");

@@ -16,7 +16,7 @@ use graph::{Client, Cloud, Credential, Options};
 use model::{SharedClock, SimulatedClock, TenantId};
 use repository::{Repository, SnapshotId};
 use tempfile::TempDir;
-use testkit::csdl::Observer;
+use testkit::csdl::{Observer, Verdict};
 use workload::mail::{Archive, backup::Progress};
 
 pub(crate) struct Stage {
@@ -25,9 +25,9 @@ pub(crate) struct Stage {
     pub(crate) vault: Vault,
     pub(crate) clock: SharedClock,
     pub(crate) tenant: TenantId,
-    /// Every answer is judged by Microsoft's metadata; it panics at the end if one is wrong.
+    /// Every answer is judged by Microsoft's metadata; the test fails at its end if one is wrong.
     #[expect(dead_code, reason = "it does its work when it is dropped")]
-    judge: Arc<Observer>,
+    judge: Verdict,
     /// Sees every exchange before its answer is sent: what it does to the source happens in the middle of a run.
     hook: Arc<Mutex<Option<Hook>>>,
     /// Messages fetched between two checkpoints.
@@ -123,7 +123,7 @@ impl Stage {
             clock,
             tenant,
             emulator,
-            judge,
+            judge: Verdict(judge),
             hook,
             checkpoint_every: backup::CHECKPOINT_EVERY,
             _data: data,

@@ -1,13 +1,13 @@
 //! Watches all answers of a test and reports what was wrong with them at its end.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{Checker, Exchange};
 
 /// How many violations a report spells out; a repeated mistake would bury the first.
 const MAX_REPORTED: usize = 40;
 
-/// Collects violations from any thread. A test ends with [`Observer::assert_clean`]; one that forgets it fails when the observer is dropped.
+/// Collects violations from any thread. The test holds a [`Verdict`] on it, so that it fails at its end if there are any.
 #[derive(Debug)]
 pub struct Observer {
     checker: Option<Checker>,
@@ -75,10 +75,15 @@ impl Observer {
     }
 }
 
-impl Drop for Observer {
+/// Fails the test that holds it when it is dropped, if the observer has seen violations. It belongs to the test's own thread: a panic in a server's
+/// task is printed, but fails no test, so the observer itself, which such a task may be the last to hold, does nothing when it is dropped.
+#[derive(Debug)]
+pub struct Verdict(pub Arc<Observer>);
+
+impl Drop for Verdict {
     fn drop(&mut self) {
         if !std::thread::panicking() {
-            self.assert_clean();
+            self.0.assert_clean();
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Good and bad values of the types that mail uses, whole answers, and Microsoft's documented examples as a measure of both.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, sync::Arc};
 
 use serde_json::json;
 
@@ -330,6 +330,17 @@ fn an_observer_fails_the_test_that_saw_a_bad_answer() {
     let outcome =
         std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| observer.assert_clean()));
     assert_eq!(outcome.is_err(), observer.judged() == 1);
+
+    // What a harness does: the server sees the answer, the test holds the verdict.
+    let observer = Arc::new(observer);
+    let verdict = Verdict(Arc::clone(&observer));
+    let server = std::thread::spawn(move || {
+        observer.observe(&bad);
+        observer.judged()
+    });
+    let judged = server.join().expect("judging does not panic");
+    let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| drop(verdict)));
+    assert_eq!(outcome.is_err(), judged == 2);
 }
 
 /// One of Microsoft's documented answers that names its type.

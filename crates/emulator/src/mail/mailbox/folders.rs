@@ -22,11 +22,20 @@ impl Mailbox {
         self.folders.values()
     }
 
-    /// The folders directly below one.
+    /// The folders directly below one, by name.
     pub(crate) fn children(&self, parent: FolderKey) -> impl Iterator<Item = &Folder> {
-        self.folders
-            .values()
-            .filter(move |folder| folder.parent == parent && folder.key != parent)
+        let first = (parent, String::new());
+        let below = self
+            .names
+            .range(first..)
+            .take_while(move |((at, _), _)| *at == parent);
+        below.filter_map(|(_, key)| self.folders.get(key))
+    }
+
+    /// The folder of that name, in any case, below another.
+    #[must_use]
+    pub fn child(&self, parent: FolderKey, name: &str) -> Option<FolderKey> {
+        self.names.get(&(parent, name.to_lowercase())).copied()
     }
 
     /// The numbers that a folder shows; hidden sub-folders count.
@@ -72,6 +81,7 @@ impl Mailbox {
         }
         let change = self.bump();
         let key = FolderKey(change);
+        self.names.insert((parent, name.to_lowercase()), key);
         self.folders.insert(
             key,
             Folder {
@@ -93,11 +103,7 @@ impl Mailbox {
     pub fn rename_folder(&mut self, key: FolderKey, name: &str) -> Result<(), GraphError> {
         let parent = self.existing(key)?.parent;
         self.check_name(parent, name, Some(key))?;
-        let change = self.bump();
-        if let Some(folder) = self.folders.get_mut(&key) {
-            folder.name = name.to_owned();
-            folder.change = change;
-        }
+        self.place(key, parent, name);
         Ok(())
     }
 
@@ -117,12 +123,21 @@ impl Mailbox {
         let name = folder.name.clone();
         self.check_not_below(key, parent)?;
         self.check_name(parent, &name, Some(key))?;
+        self.place(key, parent, &name);
+        Ok(())
+    }
+
+    /// Gives an existing folder this parent and name.
+    fn place(&mut self, key: FolderKey, parent: FolderKey, name: &str) {
         let change = self.bump();
         if let Some(folder) = self.folders.get_mut(&key) {
+            self.names
+                .remove(&(folder.parent, folder.name.to_lowercase()));
+            self.names.insert((parent, name.to_lowercase()), key);
             folder.parent = parent;
+            folder.name = name.to_owned();
             folder.change = change;
         }
-        Ok(())
     }
 
     /// Copies a folder with all in it.
@@ -179,7 +194,10 @@ impl Mailbox {
             // The message exists, because it was listed just now.
             let _ = self.delete_message(message, now);
         }
-        self.folders.remove(&key);
+        if let Some(folder) = self.folders.remove(&key) {
+            self.names
+                .remove(&(folder.parent, folder.name.to_lowercase()));
+        }
         self.departures.remove(&key);
         let change = self.bump();
         self.folder_departures.push((change, key));
@@ -240,10 +258,9 @@ impl Mailbox {
                 "The folder's displayName must not be empty.",
             ));
         }
-        let folded = name.to_lowercase();
         let taken = self
-            .children(parent)
-            .any(|sibling| Some(sibling.key) != except && sibling.name.to_lowercase() == folded);
+            .child(parent, name)
+            .is_some_and(|sibling| Some(sibling) != except);
         if taken {
             return Err(GraphError::folder_exists());
         }
