@@ -4,6 +4,10 @@ use std::{net::SocketAddr, path::PathBuf, str::FromStr};
 
 use clap::{Args, Parser, Subcommand};
 
+const BEGUN: &str = "\
+An account has \"no backup yet\" while its first backup has not begun to store: its folder is there, without a
+`config` and with nothing in `data`, `index` and `snapshots`. A folder that is gone counts as damage.";
+
 const EXIT_CODES: &str = "\
 Exit codes:
   0  it was done, and what was compared is equal
@@ -113,11 +117,11 @@ fn is_user(user: &str) -> bool {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Repository {
     /// Name the accounts and where their repositories lie
-    #[command(after_help = EXIT_CODES)]
+    #[command(after_help = format!("{BEGUN}\n\n{EXIT_CODES}"))]
     List {
         #[command(flatten)]
         data: Data,
-        /// Print a JSON list with `account`, `id` and `path` of each
+        /// Print a JSON list with `account`, `id`, `path` and `begun` (false: no backup yet) of each
         #[arg(long)]
         json: bool,
     },
@@ -130,7 +134,7 @@ pub(crate) enum Repository {
         data: Data,
     },
     /// Read every byte of a repository, or of all, and say whether it is sound
-    #[command(after_help = EXIT_CODES)]
+    #[command(after_help = format!("{BEGUN}\n\n{EXIT_CODES}"))]
     Verify {
         /// Its address, the part of it before the @, or its id; all accounts when left out
         account: Option<String>,

@@ -1,18 +1,49 @@
 //! What people and programs read: results on standard output, the story on standard error.
 //!
-//! A closed pipe ends nothing: whoever stopped reading did not mean to stop the work.
+//! A closed pipe ends nothing: whoever stopped reading did not mean to stop the work. A result that cannot be written for another reason is lost,
+//! which is an error.
 
-use std::io::Write;
+use std::{
+    io::{self, Write},
+    path::Path,
+};
+
+use anyhow::Context;
 
 /// A line of the result.
-pub(crate) fn result(line: &str) {
-    // Nobody is left to be told that nobody listens.
-    let _ = writeln!(std::io::stdout().lock(), "{line}");
+///
+/// # Errors
+/// When it cannot be written though somebody may be listening, as on a full disk.
+pub(crate) fn result(line: &str) -> anyhow::Result<()> {
+    let mut out = io::stdout().lock();
+    match writeln!(out, "{line}").and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(error).context("the result could not be written to standard output")
+        }
+        _ => Ok(()),
+    }
 }
 
 /// A line of the story.
 pub(crate) fn story(line: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{line}");
+}
+
+/// A number of things: `1 account`, `2 accounts`.
+pub(crate) fn count(number: u64, one: &str, more: &str) -> String {
+    let what = if number == 1 { one } else { more };
+    format!("{number} {what}")
+}
+
+/// A path as people paste it into a shell: in quotes if anything in it means something to one.
+pub(crate) fn quoted(path: &Path) -> String {
+    let path = path.display().to_string();
+    let is_plain = |c: char| c.is_alphanumeric() || "/._-+@%:,=".contains(c);
+    if path.chars().all(is_plain) {
+        path
+    } else {
+        format!("'{}'", path.replace('\'', r"'\''"))
+    }
 }
 
 /// Bytes as people say them, in powers of 1,000.
@@ -33,7 +64,26 @@ pub(crate) fn size(bytes: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::size;
+    use super::*;
+
+    #[test]
+    fn one_is_not_many() {
+        assert_eq!(count(0, "mismatch", "mismatches"), "0 mismatches");
+        assert_eq!(count(1, "mismatch", "mismatches"), "1 mismatch");
+        assert_eq!(count(2, "mismatch", "mismatches"), "2 mismatches");
+    }
+
+    #[test]
+    fn a_shell_reads_back_the_path() {
+        assert_eq!(quoted(Path::new("/a/b-c.d_1")), "/a/b-c.d_1");
+        for (path, expected) in [
+            ("/my data", "'/my data'"),
+            ("/$HOME;rm *", "'/$HOME;rm *'"),
+            ("/it's", r"'/it'\''s'"),
+        ] {
+            assert_eq!(quoted(Path::new(path)), expected);
+        }
+    }
 
     #[test]
     fn sizes_are_readable() {

@@ -5,8 +5,10 @@
 //! hide itself. Exit status 0 means that not one message differs.
 
 mod compare;
+mod disk;
 mod meter;
 mod prints;
+mod properties;
 mod stage;
 mod summary;
 
@@ -24,7 +26,7 @@ use super::repository::describe;
 use crate::{
     cli::Demo,
     exit::Verdict,
-    out::{result, story},
+    out::{count, result, story},
 };
 use compare::Differences;
 use meter::Meter;
@@ -56,7 +58,7 @@ pub(crate) async fn run(options: Demo) -> anyhow::Result<Verdict> {
         .then(|| stage.clock.elapsed().as_secs_f64());
     story(&summary.story(&stage.vault));
     if options.json {
-        result(&serde_json::to_string(&summary)?);
+        result(&serde_json::to_string(&summary)?)?;
     }
     Ok(if summary.is_good() {
         Verdict::Good
@@ -87,6 +89,12 @@ impl<'a> Tour<'a> {
         story(Meter::HEADING);
         let accounts = self.stage.accounts().await?;
         self.summary.accounts = accounts.len();
+        for account in &accounts {
+            // So that an account without a folder is one that lost it, and not one whose first backup was cut short.
+            let path = self.stage.vault.repository_path(&account.id);
+            std::fs::create_dir_all(&path)
+                .with_context(|| format!("{} could not be made", path.display()))?;
+        }
         self.phase_done("find the accounts", accounts.len() as u64, 0);
 
         self.back_up(&accounts, "first backup").await?;
@@ -182,21 +190,29 @@ impl<'a> Tour<'a> {
     /// Nothing has changed: nothing may be written, and nothing but changes be asked for.
     async fn quiet(&mut self, accounts: &[Account]) -> anyhow::Result<()> {
         let before = self.stage.graph.counters();
+        let files = disk::files(self.stage.vault.root())?;
         let snapshots = self.back_up(accounts, "run without changes").await?;
+        for path in disk::changed(&files, &disk::files(self.stage.vault.root())?) {
+            let path = path.display();
+            story(&format!("a run without changes wrote or removed {path}"));
+            self.summary.mismatches += 1;
+        }
         let asked = self.stage.graph.counters().since(&before);
         if snapshots > 0 {
-            story(&format!("a run without changes made {snapshots} snapshots"));
+            let made = count(snapshots, "snapshot", "snapshots");
+            story(&format!("a run without changes made {made}"));
             self.summary.mismatches += snapshots;
         }
         let other = asked
             .requests
             .iter()
             .filter(|(kind, _)| !kind.contains("delta"));
-        for (kind, count) in other {
+        for (kind, number) in other {
+            let made = count(*number, "request", "requests");
             story(&format!(
-                "a run without changes made {count} requests of the kind {kind}"
+                "a run without changes made {made} of the kind {kind}"
             ));
-            self.summary.mismatches += count;
+            self.summary.mismatches += number;
         }
         Ok(())
     }

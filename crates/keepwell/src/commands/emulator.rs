@@ -49,7 +49,7 @@ pub(crate) async fn run(options: cli::Emulator) -> anyhow::Result<Verdict> {
         client_id: running.client_id.to_string(),
         client_secret: running.client_secret.clone(),
     };
-    result(&serde_json::to_string(&ready)?);
+    result(&serde_json::to_string(&ready)?)?;
     story("the tenant is there; press Ctrl-C to stop");
     told_to_stop()
         .await

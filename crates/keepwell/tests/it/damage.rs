@@ -108,6 +108,46 @@ fn a_lost_or_unreadable_repository_does_not_hide_the_others() -> Result<()> {
 }
 
 #[test]
+fn a_backup_that_never_began_is_no_damage() -> Result<()> {
+    let (data, all) = copy()?;
+    // As a process leaves it that was killed while it made its first repositories: one without a key, one with.
+    for (one, folders) in [
+        (
+            &all[0],
+            &["config", "data", "index", "snapshots", "keys", "locks"][..],
+        ),
+        (&all[1], &["config", "data", "index", "snapshots"]),
+    ] {
+        for path in folders.iter().map(|name| one.path.join(name)) {
+            if path.is_dir() {
+                fs::remove_dir_all(path)?;
+            } else if path.exists() {
+                fs::remove_file(path)?;
+            }
+        }
+    }
+    let ran = repository(data.path(), &["verify"])?.ended(0)?;
+    assert_eq!(ran.stdout.matches("\tno backup yet\n").count(), 2);
+    assert_eq!(ran.stdout.matches("\tsound\t").count(), 6);
+    let table = repository(data.path(), &["list"])?.ended(0)?.stdout;
+    for one in &all[..2] {
+        let line = format!("{}\t{}\tno backup yet\n", one.account, one.path.display());
+        assert!(table.contains(&line), "{table}");
+    }
+    let listed = repository(data.path(), &["list", "--json"])?.ended(0)?;
+    let listed: serde_json::Value = serde_json::from_str(&listed.stdout)?;
+    let begun = |at: usize| listed[at]["begun"].as_bool().context("a truth value");
+    assert!(!begun(0)? && !begun(1)? && begun(2)?);
+
+    // Lost, and not never begun: without its configuration, and without its folder.
+    fs::remove_file(all[2].path.join("config"))?;
+    verdict(data.path(), &all[2], 5)?;
+    fs::remove_dir_all(&all[0].path)?;
+    verdict(data.path(), &all[0], 5)?;
+    Ok(())
+}
+
+#[test]
 fn a_lost_half_of_the_password_is_told_as_that() -> Result<()> {
     let (data, all) = copy()?;
     let key = data.path().join("recovery-key");

@@ -7,7 +7,7 @@ use tempfile::TempDir;
 
 use crate::{
     demo::{self, Demo},
-    repositories::repository,
+    repositories::{self, repository},
     run::{Ran, command, keepwell},
 };
 
@@ -100,6 +100,41 @@ fn a_wrong_command_line_is_told_apart() -> Result<()> {
             ran.stderr.contains("Usage: keepwell") || ran.stderr.contains("--help"),
             "{args:?}"
         );
+    }
+    Ok(())
+}
+
+/// Only where there is a device that is always full.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_result_that_cannot_be_written_is_an_error() -> Result<()> {
+    let demo = Demo::shared()?;
+    let data = demo.data().to_str().context("a plain path")?;
+    let account = &repositories::all(demo.data())?[0].account;
+    let (folder, mail) = (TempDir::new()?, TempDir::new()?);
+    fs::write(mail.path().join("a"), "Subject: a\r\n\r\na")?;
+    let new = folder.path().join("data");
+    let new = new.to_str().context("a plain path")?;
+    let mail = format!("anna={}", mail.path().display());
+    for args in [
+        &["repository", "list", "--data", data][..],
+        &["repository", "list", "--json", "--data", data],
+        &["repository", "password", account, "--data", data],
+        &["repository", "verify", account, "--data", data],
+        &[
+            "demo", "--once", "--json", "--users", "0", "--mail", &mail, "--data", new,
+        ],
+    ] {
+        let full = fs::File::options().write(true).open("/dev/full")?;
+        let mut command = command(args);
+        let ran = Ran::of(command.stdout(full).stderr(Stdio::piped()).output()?).ended(1)?;
+        let last = ran.stderr.lines().last().unwrap_or_default();
+        assert!(
+            last.starts_with("keepwell: the result could not be written to standard output: "),
+            "{args:?}: {}",
+            ran.stderr
+        );
+        assert!(args[0] == "demo" || ran.stderr.lines().count() == 1);
     }
     Ok(())
 }

@@ -1,16 +1,21 @@
 //! Fingerprints of a mailbox's messages, to compare a restored mailbox with what was there before.
 //!
 //! A restored message has another id, so messages are matched by where they lie and what they say. What is compared is what docs/fidelity.md
-//! promises to bring back, attachments with their bytes included.
+//! promises to bring back, folders, header lines and attachments with their bytes included.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use anyhow::Context;
 use engine::Account;
 use graph::{Request, Scope, segment};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::{compare::Differences, stage::Stage};
+use super::{
+    compare::Differences,
+    properties::{self, Properties},
+    stage::Stage,
+};
 
 /// The fields that a restore brings back.
 const FIELDS: [&str; 18] = [
@@ -38,19 +43,22 @@ const MESSAGE_ID: &str = "internetMessageId";
 /// The fields that messages are matched by.
 const KEYS: [&str; 3] = ["receivedDateTime", "sentDateTime", "subject"];
 /// What is compared of an attachment, and what Graph wants on creation where the source has none.
-const ATTACHMENT_FIELDS: [(&str, &str); 6] = [
+const ATTACHMENT_FIELDS: [(&str, &str); 7] = [
     ("@odata.type", ""),
     ("name", "\"attachment\""),
     ("contentType", "\"application/octet-stream\""),
     ("isInline", ""),
     ("contentId", ""),
+    ("contentLocation", ""),
     ("contentBytes", ""),
 ];
 /// What is compared of a message that is attached to another.
-const INNER_FIELDS: [&str; 6] = [
+const INNER_FIELDS: [&str; 8] = [
     "subject",
     "body",
     "from",
+    "sender",
+    "replyTo",
     "toRecipients",
     "ccRecipients",
     "internetMessageId",
@@ -62,13 +70,24 @@ const INNER_DATE: &str = "sentDateTime";
 const NO_DATE: &str = "2000-01-01T00:00:00Z";
 
 /// 8 bytes of SHA-256: enough to tell apart what differs by accident.
-type Print = [u8; 8];
+pub(super) type Print = [u8; 8];
 
-/// The messages of a mailbox, by folder and key; several of the same key in a fixed order.
-pub(crate) struct Prints(BTreeMap<(Vec<String>, Print), Vec<Message>>);
+/// What a mailbox holds.
+pub(crate) struct Prints {
+    folders: BTreeSet<Folder>,
+    /// By folder and key; several of the same key in any order.
+    messages: BTreeMap<(Vec<String>, Print), Vec<Message>>,
+}
+
+/// A folder that a restore brings back, by the names from the top down.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+struct Folder {
+    path: Vec<String>,
+    hidden: bool,
+}
 
 /// The attachments of a message, hashed.
-#[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
+#[derive(Default)]
 struct Attachments {
     /// Everything but the dates of attached messages.
     content: Print,
@@ -78,68 +97,99 @@ struct Attachments {
 }
 
 /// A message, hashed field by field.
-#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
 struct Message {
     fields: [Print; FIELDS.len()],
     attachments: Attachments,
+    properties: Properties,
     message_id: Option<Print>,
 }
 
 impl Prints {
-    /// Notes what is there now: the messages past Graph, their attachments by it.
+    /// Notes what is there now: folders and messages past Graph, attachments and extended properties by it.
     pub(crate) async fn take(stage: &Stage, account: &Account) -> anyhow::Result<Self> {
-        let noted = stage.mailbox(account, |mailbox| {
-            let folders: BTreeMap<String, Vec<String>> = mailbox
-                .folder_views()
-                .map(|folder| (folder.id, folder.path))
-                .collect();
-            let note = |message: emulator::MessageView| {
-                let path = folders.get(&message.folder_id).cloned().unwrap_or_default();
-                Noted::of(path, &message.json, message.id)
-            };
-            mailbox.message_views().map(note).collect::<Vec<_>>()
+        let (folders, noted) = stage.mailbox(account, |mailbox| {
+            let folders: Vec<emulator::FolderView> = mailbox.folder_views().collect();
+            let noted: Vec<Noted> = mailbox.message_views().map(Noted::of).collect();
+            (folders, noted)
         })?;
-        let mut prints: BTreeMap<_, Vec<Message>> = BTreeMap::new();
+        let paths: BTreeMap<&str, &Vec<String>> = folders
+            .iter()
+            .map(|folder| (folder.id.as_str(), &folder.path))
+            .collect();
+        let filled: BTreeSet<&str> = noted.iter().map(|noted| noted.folder.as_str()).collect();
+        let mut extended = BTreeMap::new();
+        for folder in &filled {
+            extended.extend(properties::of_folder(stage, account, folder).await?);
+        }
+        let filled: Vec<&Vec<String>> = filled
+            .iter()
+            .filter_map(|folder| paths.get(folder).copied())
+            .collect();
+        // Nobody promises to bring back what is hidden and empty.
+        let is_kept = |folder: &&emulator::FolderView| {
+            !folder.hidden || filled.iter().any(|path| path.starts_with(&folder.path))
+        };
+        let kept = folders.iter().filter(is_kept).map(|folder| Folder {
+            path: folder.path.clone(),
+            hidden: folder.hidden,
+        });
+
+        let mut messages: BTreeMap<_, Vec<Message>> = BTreeMap::new();
         for mut noted in noted {
-            if let Some(id) = noted.look_for_attachments {
-                noted.message.attachments = attachments(stage, account, &id).await?;
+            if noted.may_have_attachments {
+                noted.message.attachments = attachments(stage, account, &noted.id).await?;
             }
-            prints.entry(noted.key).or_default().push(noted.message);
+            noted.message.properties = extended
+                .remove(&noted.id)
+                .context("a message is missing in its folder's list")?
+                .with_mime_headers(noted.mime_headers);
+            let path = paths.get(noted.folder.as_str()).copied();
+            let key = (path.cloned().unwrap_or_default(), noted.key);
+            messages.entry(key).or_default().push(noted.message);
         }
-        for messages in prints.values_mut() {
-            messages.sort();
-        }
-        Ok(Self(prints))
+        Ok(Self {
+            folders: kept.collect(),
+            messages,
+        })
     }
 
     /// How many messages there are.
     pub(crate) fn count(&self) -> u64 {
-        self.0.values().map(|messages| messages.len() as u64).sum()
+        self.messages
+            .values()
+            .map(|messages| messages.len() as u64)
+            .sum()
     }
 
     /// How `after` differs from this.
     pub(crate) fn differences(&self, after: &Self) -> Differences {
         let mut differences = Differences::default();
-        for (key, before) in &self.0 {
-            let after = after.0.get(key).map_or(&[][..], Vec::as_slice);
-            for (before, after) in before.iter().zip(after) {
-                let different = before.different_fields(after);
-                if !different.is_empty() {
-                    differences.add(|| {
-                        format!(
-                            "a message in {:?} differs in {}",
-                            key.0.join("/"),
-                            different.join(", ")
-                        )
-                    });
-                }
+        for (folders, others, how) in [
+            (&self.folders, &after.folders, "is missing"),
+            (&after.folders, &self.folders, "is too many"),
+        ] {
+            for folder in folders.difference(others) {
+                let kind = if folder.hidden { "hidden" } else { "visible" };
+                differences.add(|| format!("the {kind} folder {:?} {how}", folder.path.join("/")));
+            }
+        }
+        for (key, before) in &self.messages {
+            let after = after.messages.get(key).map_or(&[][..], Vec::as_slice);
+            for different in pairwise(before, after) {
+                differences.add(|| {
+                    format!(
+                        "a message in {:?} differs in {}",
+                        key.0.join("/"),
+                        different.join(", ")
+                    )
+                });
             }
             for _ in after.len()..before.len() {
                 differences.add(|| format!("a message is missing in {:?}", key.0.join("/")));
             }
         }
-        for (key, after) in &after.0 {
-            let before = self.0.get(key).map_or(0, Vec::len);
+        for (key, after) in &after.messages {
+            let before = self.messages.get(key).map_or(0, Vec::len);
             for _ in before..after.len() {
                 differences.add(|| format!("a message is too many in {:?}", key.0.join("/")));
             }
@@ -148,26 +198,53 @@ impl Prints {
     }
 }
 
+/// In which fields messages of the same key differ, once those that are equal have found each other.
+fn pairwise(before: &[Message], after: &[Message]) -> Vec<Vec<&'static str>> {
+    let mut free: Vec<&Message> = after.iter().collect();
+    let mut lone: Vec<&Message> = before.iter().collect();
+    // Exactly the same first: what is equal only as far as is promised could take the place of what is exactly the same as another.
+    for exactly in [true, false] {
+        lone.retain(|message| {
+            let equal = free.iter().position(|other| {
+                (!exactly || message.properties.are_exactly(&other.properties))
+                    && message.different_fields(other).is_empty()
+            });
+            equal.map(|at| free.remove(at)).is_none()
+        });
+    }
+    let pairs = lone.into_iter().zip(free);
+    pairs
+        .map(|(before, after)| before.different_fields(after))
+        .collect()
+}
+
 /// A message as the mailbox tells it, before its attachments are looked at.
 struct Noted {
-    key: (Vec<String>, Print),
+    id: String,
+    /// The folder's id.
+    folder: String,
+    key: Print,
     message: Message,
-    /// The message's id, if there may be attachments.
-    look_for_attachments: Option<String>,
+    mime_headers: Print,
+    may_have_attachments: bool,
 }
 
 impl Noted {
-    fn of(path: Vec<String>, json: &Value, id: String) -> Self {
-        let may_have_attachments =
-            json["hasAttachments"] == true || text(json, "body").contains("cid:");
+    fn of(view: emulator::MessageView) -> Self {
+        let json = &view.json;
         Self {
-            key: (path, print(&KEYS.map(|name| text(json, name)).concat())),
+            key: print(&KEYS.map(|name| text(json, name)).concat()),
             message: Message {
                 fields: FIELDS.map(|name| print(&text(json, name))),
                 attachments: Attachments::default(),
+                properties: Properties::default(),
                 message_id: json[MESSAGE_ID].as_str().map(print),
             },
-            look_for_attachments: may_have_attachments.then_some(id),
+            may_have_attachments: json["hasAttachments"] == true
+                || text(json, "body").contains("cid:"),
+            mime_headers: properties::of_mime(&view.mime),
+            id: view.id,
+            folder: view.folder_id,
         }
     }
 }
@@ -184,6 +261,7 @@ impl Message {
         if self.attachments.content != after.attachments.content || dates_differ {
             different.push("attachments");
         }
+        different.extend(self.properties.different(&after.properties));
         if self.message_id.is_some() && self.message_id != after.message_id {
             different.push(MESSAGE_ID);
         }
@@ -252,7 +330,8 @@ fn text(json: &Value, name: &str) -> String {
     json.get(name).map(Value::to_string).unwrap_or_default()
 }
 
-fn print(text: &str) -> Print {
+/// A text, hashed.
+pub(super) fn print(text: &str) -> Print {
     let digest = Sha256::digest(text);
     let mut print = Print::default();
     print.copy_from_slice(&digest[..8]);

@@ -25,7 +25,7 @@ pub(crate) struct Summary {
     skipped: u64,
     /// Messages and folders that could not be copied or restored.
     failed: u64,
-    /// Messages and folders that differ, are missing or too many, and damage found in repositories.
+    /// Messages, folders and files that differ, are missing or too many, requests too many, and damage found in repositories.
     pub(crate) mismatches: u64,
     /// Messages restored.
     restored: u64,
@@ -48,16 +48,17 @@ impl Summary {
         for item in &report.notable {
             if item.losses.is_empty() {
                 out::story(&format!(
-                    "{address}: not restored: {}: {:?}",
+                    "{address}: not restored: {}: {}",
                     file(&item.at),
                     item.outcome
                 ));
             } else {
                 self.restored_with_losses += 1;
+                let losses: Vec<String> = item.losses.iter().map(ToString::to_string).collect();
                 out::story(&format!(
-                    "{address}: restored with losses: {}: {:?}",
+                    "{address}: restored with losses: {}: {}",
                     file(&item.at),
-                    item.losses
+                    losses.join("; ")
                 ));
             }
         }
@@ -84,17 +85,17 @@ impl Summary {
             format!(" ({seconds:.0} s on the simulated clock)")
         });
         format!(
-            "\n{} accounts, {} messages ({}) in {:.1} s{simulated}: {} skipped, {} failed, {} restored, {} mismatches: {verdict}\n\
+            "\n{}, {} ({}) in {:.1} s{simulated}: {} skipped, {} failed, {} restored, {}: {verdict}\n\
              The repositories are in {path}; `keepwell repository list --data {path}` names them.",
-            self.accounts,
-            self.items,
+            out::count(self.accounts as u64, "account", "accounts"),
+            out::count(self.items, "message", "messages"),
             out::size(self.bytes),
             self.seconds,
             self.skipped,
             self.failed,
             self.restored,
-            self.mismatches,
-            path = vault.root().display(),
+            out::count(self.mismatches, "mismatch", "mismatches"),
+            path = out::quoted(vault.root()),
         )
     }
 }
