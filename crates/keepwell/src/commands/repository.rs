@@ -136,7 +136,7 @@ pub(crate) fn describe(damage: &Damage) -> String {
         line.push_str(&format!("; needed by {path} in snapshot {snapshot}"));
     }
     if damage.more_places > 0 {
-        let others = count(damage.more_places as u64, "other", "others");
+        let others = count(damage.more_places, "other", "others");
         line.push_str(&format!("; and by {others}"));
     }
     line

@@ -337,3 +337,42 @@ pub(super) fn print(text: &str) -> Print {
     print.copy_from_slice(&digest[..8]);
     print
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_folder_that_is_missing_or_shows_itself_is_a_difference() {
+        let prints = |folders: &[(&str, bool)]| Prints {
+            folders: folders
+                .iter()
+                .map(|(name, hidden)| Folder {
+                    path: vec![(*name).to_owned()],
+                    hidden: *hidden,
+                })
+                .collect(),
+            messages: BTreeMap::new(),
+        };
+        let before = prints(&[("empty", false), ("secret", true)]);
+        assert_eq!(before.differences(&before).count(), 0);
+        let missing = prints(&[("secret", true)]);
+        assert_eq!(before.differences(&missing).count(), 1);
+        let shown = prints(&[("empty", false), ("secret", false)]);
+        assert_eq!(before.differences(&shown).count(), 2);
+    }
+
+    #[test]
+    fn where_an_attachment_lies_and_who_sent_a_message_in_it_is_compared() {
+        let whole = json!({ "contentLocation": "a", "item": { "sender": "b", "replyTo": ["c"] } });
+        for part in ["/contentLocation", "/item/sender", "/item/replyTo"] {
+            let mut other = whole.clone();
+            if let Some(value) = other.pointer_mut(part) {
+                *value = Value::Null;
+            }
+            assert_ne!(describe(&whole), describe(&other), "{part}");
+        }
+    }
+}
