@@ -4,6 +4,8 @@
 //! from strangers (abuse 74), so the shape of the bytes is measured first, in one pass, and MIME beyond the bounds is not taken apart at all: its
 //! header block is used and its attachments are reported as lost. It knows nothing of Graph.
 
+mod hidden;
+
 use std::{
     borrow::Cow,
     panic::{AssertUnwindSafe, catch_unwind},
@@ -33,7 +35,7 @@ pub(super) struct Mime<'a> {
 impl<'a> Mime<'a> {
     pub(super) fn parse(bytes: &'a Bytes) -> Self {
         let shape = Shape::of(bytes);
-        let too_complex = !shape.is_bearable(bytes.len());
+        let too_complex = !shape.is_bearable(bytes.len()) || hidden::too_many(bytes);
         // The parser promises never to panic; its arithmetic is checked in debug builds, though, and one strange mail must not end a restore.
         let message = (!too_complex && !bytes.is_empty())
             .then(|| {
@@ -118,15 +120,19 @@ impl<'a> Mime<'a> {
     }
 }
 
-/// Without recursion: a thousand messages within each other would overflow the stack (abuse 74).
 impl Drop for Mime<'_> {
     fn drop(&mut self) {
-        let mut pending: Vec<_> = self.message.take().into_iter().collect();
-        while let Some(mut message) = pending.pop() {
-            for part in &mut message.parts {
-                if let PartType::Message(inner) = std::mem::take(&mut part.body) {
-                    pending.push(inner);
-                }
+        dismantle(self.message.take());
+    }
+}
+
+/// Drops a message without recursion: a thousand messages within each other would overflow the stack (abuse 74).
+fn dismantle(message: Option<Message<'_>>) {
+    let mut pending: Vec<_> = message.into_iter().collect();
+    while let Some(mut message) = pending.pop() {
+        for part in &mut message.parts {
+            if let PartType::Message(inner) = std::mem::take(&mut part.body) {
+                pending.push(inner);
             }
         }
     }
