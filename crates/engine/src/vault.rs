@@ -190,7 +190,11 @@ impl Vault {
                 }
                 known.secret
             }
-            false => Zeroizing::new(HEXLOWER.encode(&random()?.0)),
+            false => {
+                // Before the record, so that an account without a folder is one that lost it, and none whose first backup was cut short.
+                make_folder(&self.repository_path(&account.id))?;
+                Zeroizing::new(HEXLOWER.encode(&random()?.0))
+            }
         };
         let record = AccountFile {
             version: 1,

@@ -89,12 +89,6 @@ impl<'a> Tour<'a> {
         story(Meter::HEADING);
         let accounts = self.stage.accounts().await?;
         self.summary.accounts = accounts.len();
-        for account in &accounts {
-            // So that an account without a folder is one that lost it, and not one whose first backup was cut short.
-            let path = self.stage.vault.repository_path(&account.id);
-            std::fs::create_dir_all(&path)
-                .with_context(|| format!("{} could not be made", path.display()))?;
-        }
         self.phase_done("find the accounts", accounts.len() as u64, 0);
 
         self.back_up(&accounts, "first backup").await?;
