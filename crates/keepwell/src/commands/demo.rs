@@ -12,6 +12,8 @@ mod properties;
 mod stage;
 mod summary;
 
+use std::collections::BTreeMap;
+
 use anyhow::{Context, bail};
 use emulator::Churn;
 use engine::{Account, backup, restore, verify};
@@ -216,7 +218,7 @@ impl<'a> Tour<'a> {
         let stage = self.stage;
         let mut before = Vec::new();
         for account in accounts {
-            before.push(Prints::take(stage, account).await?);
+            before.push(Prints::take(stage, account, &BTreeMap::new()).await?);
         }
         self.phase_done(
             "note what is there",
@@ -252,8 +254,8 @@ impl<'a> Tour<'a> {
         self.phase_done("delete, and restore", items, bytes);
 
         let mut items = 0;
-        for (account, before) in accounts.iter().zip(&before) {
-            let after = Prints::take(stage, account).await?;
+        for ((account, before), report) in accounts.iter().zip(&before).zip(&reports) {
+            let after = Prints::take(stage, account, &prints::losses(report)).await?;
             items += after.count();
             self.note(account, "restored mailbox", &before.differences(&after));
         }

@@ -11,6 +11,11 @@ use graph::{Request, Scope, segment};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+use workload::mail::{
+    compose::Loss,
+    restore::{self, Outcome},
+};
+
 use super::{
     compare::Differences,
     properties::{self, Properties},
@@ -40,6 +45,8 @@ const FIELDS: [&str; 18] = [
 ];
 /// Compared unless the source has none: then Exchange makes one.
 const MESSAGE_ID: &str = "internetMessageId";
+/// How the attachments are called among the fields.
+const ATTACHMENTS: &str = "attachments";
 /// The fields that messages are matched by.
 const KEYS: [&str; 3] = ["receivedDateTime", "sentDateTime", "subject"];
 /// What is compared of an attachment, and what Graph wants on creation where the source has none.
@@ -102,11 +109,55 @@ struct Message {
     attachments: Attachments,
     properties: Properties,
     message_id: Option<Print>,
+    /// The fields that the restore itself said it could not bring back.
+    lost: Vec<&'static str>,
+}
+
+/// What a restore said of the messages that it made, by their ids: the fields that did not come back as they were.
+pub(crate) fn losses(report: &restore::Report) -> BTreeMap<String, Vec<&'static str>> {
+    let lossy = report
+        .notable
+        .iter()
+        .filter_map(|item| match &item.outcome {
+            Outcome::Restored { id } => Some((
+                id.to_string(),
+                item.losses.iter().flat_map(lost_fields).copied().collect(),
+            )),
+            _ => None,
+        });
+    lossy.collect()
+}
+
+/// The fields that a loss concerns; docs/fidelity.md says so of each.
+fn lost_fields(loss: &Loss) -> &'static [&'static str] {
+    match loss {
+        Loss::BodyCut => &["body", ATTACHMENTS],
+        Loss::AttachmentTooLarge { .. }
+        | Loss::AttachmentRefused { .. }
+        | Loss::AttachmentsTooMany { .. }
+        | Loss::NestedAsFile
+        | Loss::MimeTooComplex => &[ATTACHMENTS],
+        Loss::AddressesLeftOut { .. } => &[
+            "from",
+            "sender",
+            "toRecipients",
+            "ccRecipients",
+            "bccRecipients",
+            "replyTo",
+        ],
+        // Header lines are compared only as far as they are promised, and the tie to the calendar is no field.
+        Loss::HeadersCut | Loss::MeetingTie => &[],
+    }
 }
 
 impl Prints {
-    /// Notes what is there now: folders and messages past Graph, attachments and extended properties by it.
-    pub(crate) async fn take(stage: &Stage, account: &Account) -> anyhow::Result<Self> {
+    /// Notes what is there now: folders and messages past Graph, attachments and extended properties by it. `losses` are those that a restore
+    /// named.
+    pub(crate) async fn take(
+        stage: &Stage,
+        account: &Account,
+        losses: &BTreeMap<String, Vec<&'static str>>,
+    ) -> anyhow::Result<Self> {
         let (folders, noted) = stage.mailbox(account, |mailbox| {
             let folders: Vec<emulator::FolderView> = mailbox.folder_views().collect();
             let noted: Vec<Noted> = mailbox.message_views().map(Noted::of).collect();
@@ -143,6 +194,7 @@ impl Prints {
                 .remove(&noted.id)
                 .context("a message is missing in its folder's list")?
                 .with_mime_headers(noted.mime_headers);
+            noted.message.lost = losses.get(&noted.id).cloned().unwrap_or_default();
             let path = paths.get(noted.folder.as_str()).copied();
             let key = (path.cloned().unwrap_or_default(), noted.key);
             messages.entry(key).or_default().push(noted.message);
@@ -239,6 +291,7 @@ impl Noted {
                 attachments: Attachments::default(),
                 properties: Properties::default(),
                 message_id: json[MESSAGE_ID].as_str().map(print),
+                lost: Vec::new(),
             },
             may_have_attachments: json["hasAttachments"] == true
                 || text(json, "body").contains("cid:"),
@@ -259,12 +312,13 @@ impl Message {
         let dates_differ =
             !self.attachments.undated && self.attachments.dates != after.attachments.dates;
         if self.attachments.content != after.attachments.content || dates_differ {
-            different.push("attachments");
+            different.push(ATTACHMENTS);
         }
         different.extend(self.properties.different(&after.properties));
         if self.message_id.is_some() && self.message_id != after.message_id {
             different.push(MESSAGE_ID);
         }
+        different.retain(|name| !after.lost.contains(name));
         different
     }
 }
