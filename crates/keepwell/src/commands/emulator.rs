@@ -43,6 +43,8 @@ pub(crate) async fn run(options: cli::Emulator) -> anyhow::Result<Verdict> {
     let running = Emulator::start(settings)
         .await
         .context("the emulated tenant could not be started")?;
+    // Before anybody is told that it is ready, and may want it to stop.
+    let end = listen_for_the_end().context("the signal to stop could not be awaited")?;
     let ready = Ready {
         http: running.base_url.clone(),
         tenant_id: running.tenant_id.to_string(),
@@ -51,26 +53,29 @@ pub(crate) async fn run(options: cli::Emulator) -> anyhow::Result<Verdict> {
     };
     result(&serde_json::to_string(&ready)?)?;
     story("the tenant is there; press Ctrl-C to stop");
-    told_to_stop()
-        .await
+    end.await
         .context("the signal to stop could not be awaited")?;
     running.stop().await;
     Ok(Verdict::Good)
 }
 
-/// Waits for Ctrl-C, or on Unix for whoever ends processes in order.
-async fn told_to_stop() -> std::io::Result<()> {
+/// Listens for Ctrl-C, and on Unix for whoever ends processes in order, from the moment it is called.
+fn listen_for_the_end() -> std::io::Result<impl Future<Output = std::io::Result<()>>> {
     #[cfg(unix)]
     {
-        let mut terminate =
-            tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
-        tokio::select! {
-            interrupted = tokio::signal::ctrl_c() => interrupted,
-            _ = terminate.recv() => Ok(()),
-        }
+        use tokio::signal::unix::{SignalKind, signal};
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut terminate = signal(SignalKind::terminate())?;
+        Ok(async move {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+            Ok(())
+        })
     }
     #[cfg(not(unix))]
-    tokio::signal::ctrl_c().await
+    Ok(tokio::signal::ctrl_c())
 }
 
 /// The world that the command line describes.
