@@ -65,18 +65,22 @@ fn verdict(data: &Path, bad: &Repository, others: usize) -> Result<String> {
     Ok(alone)
 }
 
+/// The verdict names the damaged pack, and what needs it.
+fn is_located(said: &str, pack: &str) {
+    assert!(said.contains("\tdamaged\t"), "{said}");
+    assert!(said.contains(&pack[..8]), "the pack is named: {said}");
+    assert!(
+        said.contains(".eml") || said.contains(".json"),
+        "what needs it is named: {said}"
+    );
+}
+
 #[test]
 fn a_flipped_bit_is_found_and_located() -> Result<()> {
     let (data, all) = copy()?;
     let (path, name) = pack(&all[0])?;
     flip(&path, 40)?;
-    let said = verdict(data.path(), &all[0], 7)?;
-    assert!(said.contains("\tdamaged\t"), "{said}");
-    assert!(said.contains(&name[..8]), "the pack is named: {said}");
-    assert!(
-        said.contains(".eml") || said.contains(".json"),
-        "what needs it is named: {said}"
-    );
+    is_located(&verdict(data.path(), &all[0], 7)?, &name);
     Ok(())
 }
 
@@ -85,13 +89,7 @@ fn a_lost_pack_is_found_and_located() -> Result<()> {
     let (data, all) = copy()?;
     let (path, name) = pack(&all[1])?;
     fs::remove_file(path)?;
-    let said = verdict(data.path(), &all[1], 7)?;
-    assert!(said.contains("\tdamaged\t"), "{said}");
-    assert!(said.contains(&name[..8]), "the pack is named: {said}");
-    assert!(
-        said.contains(".eml") || said.contains(".json"),
-        "what needs it is named: {said}"
-    );
+    is_located(&verdict(data.path(), &all[1], 7)?, &name);
     Ok(())
 }
 
