@@ -5,12 +5,12 @@ use std::sync::Arc;
 use anyhow::Context;
 use object_store::{ObjectStore, local::LocalFileSystem};
 use repository::{Repository, Storage};
+use testkit::store::{Deed, Watched};
 
 use crate::{
     support::{
         Fixture, PASSWORD, commit, files, in_memory, meta, noise, open, options, put, storage, text,
     },
-    watched::{Deed, Watched},
 };
 
 #[tokio::test]

@@ -2,10 +2,10 @@
 
 use anyhow::Context;
 use repository::{File, Repository};
+use testkit::store::Deed;
 
 use crate::{
     support::{PASSWORD, in_memory, meta, noise, options, put, storage, time},
-    watched::Deed,
 };
 
 fn count(log: &[(Deed, String)], deed: Deed) -> usize {

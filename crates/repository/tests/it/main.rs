@@ -9,4 +9,3 @@ mod model;
 mod opening;
 mod restic;
 mod support;
-mod watched;

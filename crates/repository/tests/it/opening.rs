@@ -101,7 +101,7 @@ async fn a_repository_that_cannot_be_written_is_read() -> anyhow::Result<()> {
     let fixture = Fixture::new().await?;
     let id = commit(&fixture.repository, None, 0, &[("a", "a")]).await?;
     let disk = object_store::local::LocalFileSystem::new_with_prefix(fixture.path())?;
-    let store = crate::watched::Watched::new(std::sync::Arc::new(disk));
+    let store = testkit::store::Watched::new(std::sync::Arc::new(disk));
     store.refuse_writes();
     let ours = Repository::open(storage(&store), PASSWORD, options()).await?;
     assert_eq!(

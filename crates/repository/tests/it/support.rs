@@ -13,7 +13,7 @@ use object_store::{ObjectStore, memory::InMemory};
 use repository::{Draft, File, Options, Repository, SnapshotId, SnapshotMeta, Storage, View};
 use tempfile::TempDir;
 
-use crate::watched::Watched;
+use testkit::store::Watched;
 
 pub(crate) const PASSWORD: &str = "a password with ünïcode";
 

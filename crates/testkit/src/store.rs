@@ -19,16 +19,20 @@ use object_store::{
 
 /// What was done to a store.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Deed {
+pub enum Deed {
+    /// An object was written.
     Put,
+    /// An object, a part of one, or what is known of it was read.
     Get,
+    /// Objects were listed.
     List,
+    /// An object was deleted.
     Delete,
 }
 
 /// See the module's text.
 #[derive(Debug)]
-pub(crate) struct Watched {
+pub struct Watched {
     inner: Arc<dyn ObjectStore>,
     log: Mutex<Vec<(Deed, String)>>,
     /// How many writes and deletions succeed before every further operation fails, as for a process that was killed.
@@ -38,7 +42,8 @@ pub(crate) struct Watched {
 }
 
 impl Watched {
-    pub(crate) fn new(inner: Arc<dyn ObjectStore>) -> Arc<Self> {
+    /// Watches what is done to `inner`.
+    pub fn new(inner: Arc<dyn ObjectStore>) -> Arc<Self> {
         Arc::new(Self {
             inner,
             log: Mutex::default(),
@@ -48,12 +53,12 @@ impl Watched {
     }
 
     /// What was done since this was asked last, with the first part of each path.
-    pub(crate) fn take(&self) -> Vec<(Deed, String)> {
+    pub fn take(&self) -> Vec<(Deed, String)> {
         std::mem::take(&mut self.log.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Dies after so many further writes and deletions.
-    pub(crate) fn die_after(&self, writes: usize) {
+    pub fn die_after(&self, writes: usize) {
         *self
             .writes_left
             .lock()
@@ -61,7 +66,7 @@ impl Watched {
     }
 
     /// Refuses writes and deletions from now on.
-    pub(crate) fn refuse_writes(&self) {
+    pub fn refuse_writes(&self) {
         self.read_only.store(true, Ordering::Relaxed);
     }
 

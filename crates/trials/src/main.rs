@@ -1,0 +1,3 @@
+//! The whole product under kills, faults and shortage: what tests within one process cannot show.
+
+fn main() {}
