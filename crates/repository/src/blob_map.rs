@@ -1,6 +1,8 @@
-//! Which blob is where, in 48 bytes each.
-
-use std::collections::HashMap;
+//! Which blob is where: a table in memory of 48 bytes a blob and little more.
+//!
+//! Hash tables double, and while they do they need three times their size; an index of ten million blobs must not. Ids are hashes and so spread
+//! evenly: the table is cut into buckets by their first bits, each a sorted list that grows by an eighth, and when the buckets have become
+//! long, each is cut in two.
 
 use crate::{
     blob::BlobKind,
@@ -9,25 +11,33 @@ use crate::{
     pack::Entry,
 };
 
+/// Blobs in a bucket on average before all buckets are cut in two: few enough that moving half of them aside for a new one costs less than
+/// a microsecond, enough that the lists' own heads do not count.
+const BUCKET_BLOBS: usize = 256;
+/// A million buckets, beyond which they only get longer.
+const MAX_BITS: u32 = 20;
+
 /// A table of blobs. Where the same blob was added twice, the last place counts.
-#[derive(Default)]
 pub(crate) struct BlobMap {
     packs: Vec<ObjectId>,
-    content: HashMap<BlobId, Place>,
-    trees: HashMap<BlobId, Place>,
+    /// The number of a bucket is the first [`Self::bits`] bits of the ids in it.
+    buckets: Vec<Vec<Record>>,
+    bits: u32,
+    len: usize,
 }
 
 /// Where to read a blob.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Location {
     pub(crate) pack: ObjectId,
     pub(crate) entry: Entry,
 }
 
-/// 16 bytes, beside the 32 of the id.
+/// A blob and its place, in 48 bytes.
 #[derive(Clone, Copy)]
-struct Place {
-    /// A number in the list of packs, or [`NO_PACK`].
+struct Record {
+    id: BlobId,
+    /// The pack's number in the list of packs, or [`NO_PACK`], with [`TREE`] and [`MARK`] added.
     pack: u32,
     offset: u32,
     length: u32,
@@ -35,46 +45,86 @@ struct Place {
     expanded: u32,
 }
 
+const _: () = assert!(size_of::<Record>() == 48);
+
+/// This bit is set in a directory's record.
+const TREE: u32 = 1 << 31;
+/// This bit is set when the blob is marked.
+const MARK: u32 = 1 << 30;
 /// Stands for the pack of a blob that is announced and not stored yet.
-const NO_PACK: u32 = u32::MAX;
+const NO_PACK: u32 = MARK - 1;
+
+impl Default for BlobMap {
+    fn default() -> Self {
+        Self {
+            packs: Vec::new(),
+            buckets: vec![Vec::new()],
+            bits: 0,
+            len: 0,
+        }
+    }
+}
 
 impl BlobMap {
     /// Whether the blob was added or announced.
     pub(crate) fn contains(&self, kind: BlobKind, id: BlobId) -> bool {
-        self.map(kind).contains_key(&id)
+        self.record(kind, id).is_some()
     }
 
     /// Where the blob is; nothing if it was not added.
     pub(crate) fn get(&self, kind: BlobKind, id: BlobId) -> Option<Location> {
-        let place = self.map(kind).get(&id)?;
-        Some(Location {
-            pack: *self.packs.get(place.pack as usize)?,
-            entry: Entry {
-                id,
-                kind,
-                offset: place.offset,
-                length: place.length,
-                expanded: Some(place.expanded).filter(|length| *length > 0),
-            },
-        })
+        self.locate(self.record(kind, id)?)
     }
 
     /// How many distinct blobs there are.
     pub(crate) fn len(&self) -> usize {
-        self.content.len() + self.trees.len()
+        self.len
+    }
+
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "for those who remove what is not needed")
+    )]
+    /// All blobs that were added, by id, and whether each is marked.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (Location, bool)> {
+        let records = self.buckets.iter().flatten();
+        records.filter_map(|record| Some((self.locate(record)?, record.pack & MARK != 0)))
+    }
+
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "for those who remove what is not needed")
+    )]
+    /// Marks a blob. Says whether it had no mark before; nothing if there is no such blob.
+    pub(crate) fn mark(&mut self, kind: BlobKind, id: BlobId) -> Option<bool> {
+        let (bucket, at) = self.find(kind, id);
+        let record = self.buckets[bucket].get_mut(at.ok()?)?;
+        let fresh = record.pack & MARK == 0;
+        record.pack |= MARK;
+        Some(fresh)
+    }
+
+    /// The bytes of memory that the table takes.
+    pub(crate) fn allocated_bytes(&self) -> usize {
+        let records: usize = self.buckets.iter().map(Vec::capacity).sum();
+        records * size_of::<Record>()
+            + self.buckets.capacity() * size_of::<Vec<Record>>()
+            + self.packs.capacity() * size_of::<ObjectId>()
     }
 
     /// Notes that the blob will be added; false if it is there already.
     pub(crate) fn announce(&mut self, kind: BlobKind, id: BlobId) -> bool {
-        let announced = Place {
-            pack: NO_PACK,
+        let (bucket, at) = self.find(kind, id);
+        let Err(at) = at else { return false };
+        let entry = Entry {
+            id,
+            kind,
             offset: 0,
             length: 0,
-            expanded: 0,
+            expanded: None,
         };
-        let before = self.map_mut(kind).len();
-        self.map_mut(kind).entry(id).or_insert(announced);
-        self.map(kind).len() > before
+        self.insert(bucket, at, Record::new(NO_PACK, entry));
+        true
     }
 
     /// Adds the blobs of a pack. Errors when there are too many packs to be counted.
@@ -83,58 +133,156 @@ impl BlobMap {
         pack: ObjectId,
         entries: impl IntoIterator<Item = Entry>,
     ) -> Result<(), Problem> {
-        let number = u32::try_from(self.packs.len()).map_err(|_| Problem::Malformed)?;
-        if number == NO_PACK {
-            return Err(Problem::Malformed);
-        }
-        self.packs.push(pack);
+        let number = self.add_packs([pack])?;
         for entry in entries {
-            let place = Place {
-                pack: number,
-                offset: entry.offset,
-                length: entry.length,
-                expanded: entry.expanded.unwrap_or(0),
-            };
-            self.map_mut(entry.kind).insert(entry.id, place);
+            self.set(Record::new(number, entry));
         }
         Ok(())
     }
 
     /// Adds what is in another table; what is only announced there is left out.
     pub(crate) fn extend(&mut self, other: Self) -> Result<(), Problem> {
-        let base = u32::try_from(self.packs.len()).map_err(|_| Problem::Malformed)?;
-        let moved = |(id, place): (BlobId, Place)| {
-            let pack = place.pack.checked_add(base)?;
-            Some((id, Place { pack, ..place }))
-        };
-        self.packs.extend(other.packs);
-        self.content.extend(
-            other
-                .content
-                .into_iter()
-                .filter(is_stored)
-                .filter_map(moved),
-        );
-        self.trees
-            .extend(other.trees.into_iter().filter(is_stored).filter_map(moved));
+        let base = self.add_packs(other.packs)?;
+        for mut record in other.buckets.into_iter().flatten() {
+            if record.number() != NO_PACK {
+                record.pack += base;
+                self.set(record);
+            }
+        }
         Ok(())
     }
 
-    fn map(&self, kind: BlobKind) -> &HashMap<BlobId, Place> {
-        match kind {
-            BlobKind::Content => &self.content,
-            BlobKind::Tree => &self.trees,
+    /// Adds packs; gives the number of the first.
+    fn add_packs(&mut self, packs: impl IntoIterator<Item = ObjectId>) -> Result<u32, Problem> {
+        let first = self.packs.len() as u32;
+        self.packs.extend(packs);
+        if self.packs.len() < NO_PACK as usize {
+            Ok(first)
+        } else {
+            Err(Problem::Malformed)
         }
     }
 
-    fn map_mut(&mut self, kind: BlobKind) -> &mut HashMap<BlobId, Place> {
-        match kind {
-            BlobKind::Content => &mut self.content,
-            BlobKind::Tree => &mut self.trees,
+    fn set(&mut self, record: Record) {
+        let (bucket, at) = self.find(record.kind(), record.id);
+        match at {
+            Ok(at) => self.buckets[bucket][at] = record,
+            Err(at) => self.insert(bucket, at, record),
         }
+    }
+
+    fn insert(&mut self, bucket: usize, at: usize, record: Record) {
+        let list = &mut self.buckets[bucket];
+        if list.len() == list.capacity() {
+            list.reserve_exact(spare(list.len()));
+        }
+        list.insert(at, record);
+        self.len += 1;
+        if self.len > self.buckets.len() * BUCKET_BLOBS && self.bits < MAX_BITS {
+            self.split();
+        }
+    }
+
+    /// Cuts every bucket in two, one after the other, so that little more memory is needed meanwhile.
+    fn split(&mut self) {
+        self.bits += 1;
+        let mut halves = Vec::with_capacity(self.buckets.len() * 2);
+        for mut low in std::mem::take(&mut self.buckets) {
+            let next = halves.len() + 1;
+            let high = low.split_off(low.partition_point(|r| bucket(r.id, self.bits) < next));
+            low.shrink_to(low.len() + spare(low.len()));
+            halves.extend([low, high]);
+        }
+        self.buckets = halves;
+    }
+
+    fn record(&self, kind: BlobKind, id: BlobId) -> Option<&Record> {
+        let (bucket, at) = self.find(kind, id);
+        self.buckets[bucket].get(at.ok()?)
+    }
+
+    /// The blob's bucket, and where in it the blob is or would be.
+    fn find(&self, kind: BlobKind, id: BlobId) -> (usize, Result<usize, usize>) {
+        let bucket = bucket(id, self.bits);
+        let at = self.buckets[bucket].binary_search_by(|r| (r.id, r.kind()).cmp(&(id, kind)));
+        (bucket, at)
+    }
+
+    fn locate(&self, record: &Record) -> Option<Location> {
+        Some(Location {
+            pack: *self.packs.get(record.number() as usize)?,
+            entry: Entry {
+                id: record.id,
+                kind: record.kind(),
+                offset: record.offset,
+                length: record.length,
+                expanded: Some(record.expanded).filter(|length| *length > 0),
+            },
+        })
     }
 }
 
-fn is_stored((_, place): &(BlobId, Place)) -> bool {
-    place.pack != NO_PACK
+impl Record {
+    fn new(number: u32, entry: Entry) -> Self {
+        let kind = match entry.kind {
+            BlobKind::Content => 0,
+            BlobKind::Tree => TREE,
+        };
+        Self {
+            id: entry.id,
+            pack: number | kind,
+            offset: entry.offset,
+            length: entry.length,
+            expanded: entry.expanded.unwrap_or(0),
+        }
+    }
+
+    fn kind(&self) -> BlobKind {
+        if self.pack & TREE == 0 {
+            BlobKind::Content
+        } else {
+            BlobKind::Tree
+        }
+    }
+
+    fn number(&self) -> u32 {
+        self.pack & !(TREE | MARK)
+    }
 }
+
+/// The memory in bytes that a table of so many blobs takes at most while it is filled: for measurements.
+#[doc(hidden)]
+#[must_use]
+pub fn measure_index_memory(blobs: u32) -> usize {
+    /// As many mails as a pack of 16 MiB holds.
+    const IN_A_PACK: u32 = 4_000;
+    let mut map = BlobMap::default();
+    let mut most = 0;
+    for first in (0..blobs).step_by(IN_A_PACK as usize) {
+        let entries = (first..blobs.min(first + IN_A_PACK)).map(|offset| Entry {
+            id: BlobId(rand::random()),
+            kind: BlobKind::Content,
+            offset,
+            length: 4_000,
+            expanded: None,
+        });
+        let added = map.add_pack(ObjectId(rand::random()), entries);
+        added.expect("there are fewer packs than blobs");
+        most = most.max(map.allocated_bytes());
+    }
+    most
+}
+
+/// The number of the bucket of `id`, where the first `bits` bits tell it.
+fn bucket(id: BlobId, bits: u32) -> usize {
+    let [a, b, c, d, ..] = id.0;
+    (u64::from(u32::from_be_bytes([a, b, c, d])) >> (u32::BITS - bits)) as usize
+}
+
+/// How much room a list of this length is given to grow.
+fn spare(len: usize) -> usize {
+    (len / 8).max(4)
+}
+
+#[cfg(test)]
+mod tests;

@@ -97,9 +97,11 @@ impl Index {
         self.known().blobs.contains(kind, id)
     }
 
-    /// How many distinct blobs the files read so far list.
-    pub(crate) fn count(&self) -> u64 {
-        self.known().blobs.len() as u64
+    /// How many distinct blobs the files read so far list, and the bytes of memory that this takes.
+    pub(crate) fn size(&self) -> (u64, u64) {
+        let known = self.known();
+        let (blobs, bytes) = (known.blobs.len(), known.blobs.allocated_bytes());
+        (blobs as u64, bytes as u64)
     }
 
     /// Takes in index files that we have just written, and what they list.

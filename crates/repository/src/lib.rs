@@ -38,6 +38,8 @@ mod tree_cache;
 mod verify;
 mod view;
 
+#[doc(hidden)]
+pub use blob_map::measure_index_memory;
 pub use draft::{BlobWriter, Content, Draft, File};
 pub use error::{Error, Kind, Problem, Result, Subject};
 pub use id::{BlobId, NotAnId, ObjectId, RepositoryId, SnapshotId};

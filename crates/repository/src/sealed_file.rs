@@ -29,15 +29,12 @@ pub(crate) fn encode_uncompressed<T: Serialize>(key: &Key, value: &T) -> Vec<u8>
 /// What [`encode`], [`encode_uncompressed`] or restic stored.
 pub(crate) fn decode<T: DeserializeOwned>(key: &Key, sealed: &[u8]) -> Result<T, Problem> {
     let plain = key.open(sealed)?;
-    let expanded;
+    // Only one of the two is kept: a list of many blobs is large.
     let json = match plain.split_first() {
-        Some((&COMPRESSED, compressed)) => {
-            expanded = decompress_within(compressed, MAX_JSON_BYTES)?;
-            &expanded
-        }
-        _ => &plain,
+        Some((&COMPRESSED, compressed)) => decompress_within(compressed, MAX_JSON_BYTES)?,
+        _ => plain,
     };
-    serde_json::from_slice(json).map_err(|_| Problem::Malformed)
+    serde_json::from_slice(&json).map_err(|_| Problem::Malformed)
 }
 
 fn json<T: Serialize>(value: &T) -> Vec<u8> {

@@ -17,6 +17,8 @@ pub struct Stats {
     pub packs: u64,
     /// What packs, index, snapshots and keys take in storage, in bytes.
     pub stored_bytes: u64,
+    /// What the index takes in memory when all of it is loaded, in bytes.
+    pub index_memory_bytes: u64,
 }
 
 impl Repository {
@@ -36,7 +38,7 @@ impl Repository {
             }
         }
         self.0.index.read_all(&self.0.storage, &self.0.key).await?;
-        stats.blobs = self.0.index.count();
+        (stats.blobs, stats.index_memory_bytes) = self.0.index.size();
         let snapshots = self.snapshots().await?;
         stats.snapshots = snapshots.len() as u64;
         if let Some((_, newest)) = snapshots.last() {

@@ -7,10 +7,8 @@ use object_store::{ObjectStore, local::LocalFileSystem};
 use repository::{Repository, Storage};
 use testkit::store::{Deed, Watched};
 
-use crate::{
-    support::{
-        Fixture, PASSWORD, commit, files, in_memory, meta, noise, open, options, put, storage, text,
-    },
+use crate::support::{
+    Fixture, PASSWORD, commit, files, in_memory, meta, noise, open, options, put, storage, text,
 };
 
 #[tokio::test]

@@ -4,9 +4,7 @@ use anyhow::Context;
 use repository::{File, Repository};
 use testkit::store::Deed;
 
-use crate::{
-    support::{PASSWORD, in_memory, meta, noise, options, put, storage, time},
-};
+use crate::support::{PASSWORD, in_memory, meta, noise, options, put, storage, time};
 
 fn count(log: &[(Deed, String)], deed: Deed) -> usize {
     log.iter().filter(|(done, _)| *done == deed).count()
