@@ -231,6 +231,10 @@ impl Draft {
         packer.confirm_lock().await?;
         let storage = &self.inner.storage;
         let id = storage.put(ObjectKind::Snapshot, sealed.into()).await?;
+        if let Err(error) = packer.held_lock().await {
+            storage.delete(ObjectKind::Snapshot, id).await?;
+            return Err(error);
+        }
         packer.publish()?;
         let id = SnapshotId::from(id);
         self.parent = Some((id, tree));

@@ -56,6 +56,17 @@ pub enum Error {
     /// The parent snapshot, or content relied on, was removed from the repository before the lock was taken.
     #[error("the repository was pruned while the snapshot was being made")]
     Pruned,
+    /// Something that snapshots need is damaged, so it is not certain what else they need: nothing was deleted.
+    #[error("{what} is damaged ({problem}): the repository must be repaired before it is pruned")]
+    NeedsRepair {
+        /// What is damaged.
+        what: Subject,
+        /// In which way.
+        problem: Problem,
+    },
+    /// No snapshot would be left.
+    #[error("the last snapshot is not removed")]
+    LastSnapshot,
     /// Something that was handed to a draft could not be stored, so the draft can no longer be committed.
     #[error("the snapshot cannot be made because storing a part of it failed")]
     Incomplete,
@@ -106,8 +117,8 @@ impl Error {
             }
             Self::WrongPassword => Kind::Unauthorized,
             Self::Storage { .. } | Self::Source(_) | Self::Incomplete => Kind::Unavailable,
-            Self::Version(_) | Self::Path(_) => Kind::Invalid,
-            Self::Damaged { .. } => Kind::Corrupt,
+            Self::Version(_) | Self::Path(_) | Self::LastSnapshot => Kind::Invalid,
+            Self::Damaged { .. } | Self::NeedsRepair { .. } => Kind::Corrupt,
             Self::Internal(_) => Kind::Internal,
         }
     }

@@ -6,7 +6,8 @@
 //!
 //! Start with [`Repository`]. Reading goes through a [`View`] of a snapshot's root directory, writing through a [`Draft`], which begins as its
 //! parent and is told what has changed: nothing is scanned or compared. The crate knows nothing of what the files mean, and where objects are
-//! stored is the business of the `object_store` crate; it deletes nothing but locks and what a failed initialisation left.
+//! stored is the business of the `object_store` crate. It deletes nothing unasked but locks and what a failed initialisation left;
+//! [`Repository::forget`] and [`Repository::prune`] do, in an order and after a time that leave every other reader and writer unharmed.
 
 mod blob;
 mod blob_map;
@@ -23,6 +24,7 @@ mod index;
 mod index_file;
 mod key;
 mod lock;
+mod maintain;
 pub mod name;
 mod pack;
 mod path;
@@ -43,6 +45,7 @@ pub use blob_map::measure_index_memory;
 pub use draft::{BlobWriter, Content, Draft, File};
 pub use error::{Error, Kind, Problem, Result, Subject};
 pub use id::{BlobId, NotAnId, ObjectId, RepositoryId, SnapshotId};
+pub use maintain::Forgotten;
 pub use repository::{Options, Repository};
 pub use snapshot::{Snapshot, SnapshotMeta};
 pub use stats::Stats;

@@ -17,10 +17,10 @@ use serde::{Deserialize, Serialize};
 use crate::{
     compression::Compressors,
     crypto::Key,
-    error::{Error, Problem, Result, Subject},
+    error::{Error, Problem, Result},
     id::ObjectId,
     process, sealed_file,
-    storage::{ObjectKind, Storage},
+    storage::{Listed, ObjectKind, Storage},
 };
 
 /// Every so often a held lock is rewritten, as restic does.
@@ -111,7 +111,7 @@ impl Locksmith {
     pub(crate) async fn remove_dead(&self) -> Result<usize> {
         let mut alive = 0;
         for listed in self.storage.list(ObjectKind::Lock).await? {
-            match self.read(listed.id).await? {
+            match self.read(&listed).await? {
                 Some(record) if self.is_dead(listed.id, &record) => {
                     self.storage.delete(ObjectKind::Lock, listed.id).await?;
                 }
@@ -127,7 +127,7 @@ impl Locksmith {
             if listed.id == own {
                 continue;
             }
-            let Some(record) = self.read(listed.id).await? else {
+            let Some(record) = self.read(&listed).await? else {
                 continue;
             };
             if self.is_dead(listed.id, &record) {
@@ -153,16 +153,25 @@ impl Locksmith {
         age > STALE_AFTER || orphaned()
     }
 
-    /// The lock, unless it has just been removed.
-    async fn read(&self, id: ObjectId) -> Result<Option<Record>> {
-        match self.storage.get(ObjectKind::Lock, id).await {
-            Ok(sealed) => sealed_file::decode(&self.key, &sealed)
-                .map(Some)
-                .map_err(|problem| Error::damaged(Subject::Object(ObjectKind::Lock, id), problem)),
+    /// The lock, unless it has just been removed. One that cannot be read may be anybody's, and counts as exclusive, but not for ever: only
+    /// until it is stale by when it was stored.
+    async fn read(&self, listed: &Listed) -> Result<Option<Record>> {
+        let unreadable = Record {
+            time: listed.stored_at,
+            exclusive: true,
+            hostname: "an unreadable lock".to_owned(),
+            username: String::new(),
+            pid: 0,
+        };
+        match self.storage.get(ObjectKind::Lock, listed.id).await {
+            Ok(sealed) => Ok(Some(
+                sealed_file::decode(&self.key, &sealed).unwrap_or(unreadable),
+            )),
             Err(Error::Damaged {
                 problem: Problem::Missing,
                 ..
             }) => Ok(None),
+            Err(Error::Damaged { .. }) => Ok(Some(unreadable)),
             Err(error) => Err(error),
         }
     }
@@ -210,6 +219,13 @@ impl Lock {
             return Ok(());
         }
         self.held.refresh(&mut state).await
+    }
+
+    /// Whether the lock is there now. While it is, nobody who excludes us has begun.
+    pub(crate) async fn is_present(&self) -> Result<bool> {
+        let state = self.held.state.lock().await;
+        let storage = &self.held.smith.storage;
+        Ok(!state.released && storage.has(ObjectKind::Lock, state.id).await?)
     }
 
     /// Removes the lock; afterwards [`Lock::confirm`] fails.

@@ -1,8 +1,10 @@
 //! Where a repository's objects lie: a thin layer that knows restic's layout and nothing of what the objects contain.
 //!
 //! ```text
-//! config   keys/<id>   locks/<id>   snapshots/<id>   index/<id>   data/<first two digits>/<id>
+//! config   keys/<id>   locks/<id>   snapshots/<id>   index/<id>   data/<first two digits>/<id>   keepwell/prune/<id>
 //! ```
+//!
+//! The last is ours alone, and restic passes over it.
 //!
 //! It neither seals nor retries: retries, counting and faults are decorators of the [`ObjectStore`] that it is given.
 
@@ -10,6 +12,7 @@ use std::{fmt, ops::Range, sync::Arc};
 
 use bytes::Bytes;
 use futures_util::TryStreamExt;
+use jiff::Timestamp;
 use object_store::{
     ObjectStore, ObjectStoreExt, PutMode, PutPayload, local::LocalFileSystem, path::Path,
     prefix::PrefixStore,
@@ -20,6 +23,7 @@ use crate::{
     id::ObjectId,
 };
 
+mod deletion;
 mod staging;
 
 const CONFIG: &str = "config";
@@ -45,6 +49,8 @@ pub enum ObjectKind {
     Index,
     /// A pack of blobs.
     Pack,
+    /// A record of packs that are to be deleted later.
+    Doomed,
 }
 
 impl ObjectKind {
@@ -55,6 +61,7 @@ impl ObjectKind {
             Self::Snapshot => "snapshots",
             Self::Index => "index",
             Self::Pack => "data",
+            Self::Doomed => "keepwell/prune",
         }
     }
 
@@ -75,6 +82,7 @@ impl fmt::Display for ObjectKind {
             Self::Snapshot => "snapshot",
             Self::Index => "index",
             Self::Pack => "pack",
+            Self::Doomed => "record of doomed packs",
         })
     }
 }
@@ -84,6 +92,8 @@ impl fmt::Display for ObjectKind {
 pub(crate) struct Listed {
     pub(crate) id: ObjectId,
     pub(crate) size_bytes: u64,
+    /// When it was stored, by the storage's clock.
+    pub(crate) stored_at: Timestamp,
 }
 
 impl Storage {
@@ -202,6 +212,8 @@ impl Storage {
                     .map(|id| Listed {
                         id,
                         size_bytes: meta.size,
+                        stored_at: Timestamp::from_second(meta.last_modified.timestamp())
+                            .unwrap_or_default(),
                     }))
             })
             .try_collect()

@@ -124,6 +124,15 @@ impl Packer {
         self.locked().await.map(drop)
     }
 
+    /// Makes sure that the lock held while the snapshot was written: whoever was stopped just before may have written it after everything
+    /// else that it needs was pruned (abuse 18).
+    pub(crate) async fn held_lock(&self) -> Result<()> {
+        match self.lock.get() {
+            Some(lock) if lock.is_present().await? => Ok(()),
+            _ => Err(Error::LockLost),
+        }
+    }
+
     /// Takes what was stored into the repository's index: to be called when the snapshot is written.
     pub(crate) fn publish(&self) -> Result<()> {
         let (files, blobs) = {

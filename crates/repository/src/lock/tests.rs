@@ -165,3 +165,26 @@ async fn a_lock_is_rewritten_when_it_is_confirmed_after_five_minutes() {
     assert!(matches!(lock.confirm().await, Err(Error::LockLost)));
     assert_eq!(place.count().await, 0);
 }
+
+#[tokio::test]
+async fn a_lock_that_nobody_can_read_counts_until_it_is_stale() {
+    let place = Place::new();
+    let garbage = place.storage.put(ObjectKind::Lock, "garbage".into()).await;
+    let garbage = garbage.expect("memory takes all");
+    // The storage's own time is real.
+    let listed = place.storage.list(ObjectKind::Lock).await;
+    let stored_at = listed.expect("memory works")[0].stored_at;
+    place.clock.advance(
+        stored_at
+            .duration_since(Timestamp::UNIX_EPOCH)
+            .unsigned_abs(),
+    );
+    place.clock.advance(Duration::from_secs(30 * 60));
+    let refused = place.smith("us").acquire(Mode::Shared).await.err();
+    assert_eq!(refused.map(|error| error.kind()), Some(Kind::Conflict));
+    place.clock.advance(Duration::from_secs(2));
+    let lock = place.smith("us").acquire(Mode::Exclusive).await;
+    lock.expect("it is stale");
+    let there = place.storage.has(ObjectKind::Lock, garbage).await;
+    assert!(!there.expect("memory works"), "it is removed");
+}

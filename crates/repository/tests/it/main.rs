@@ -3,6 +3,7 @@
 mod crash;
 mod damage;
 mod economy;
+mod forget;
 mod large;
 mod locks;
 mod model;
