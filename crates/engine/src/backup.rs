@@ -12,7 +12,10 @@ use model::SharedClock;
 use repository::{Draft, Repository, Snapshot, SnapshotId, SnapshotMeta};
 use workload::mail::backup::{Checkpoint, CheckpointFuture, Context, Progress, Report};
 
-use crate::{Account, Error, Result, Vault};
+use crate::{
+    Account, Error, Result, Vault,
+    open::{self, Local},
+};
 
 /// Between the times of two snapshots at least.
 const STEP: SignedDuration = SignedDuration::from_millis(1);
@@ -39,6 +42,18 @@ pub struct Setting<'a> {
     pub checkpoint_every: u64,
 }
 
+impl<'a> Setting<'a> {
+    /// What of it concerns repositories.
+    #[must_use]
+    pub fn local(self) -> Local<'a> {
+        Local {
+            vault: self.vault,
+            clock: self.clock,
+            instance: self.instance,
+        }
+    }
+}
+
 /// What became of a backup.
 #[derive(Debug)]
 pub struct Outcome {
@@ -57,7 +72,7 @@ pub struct Outcome {
 pub async fn run(setting: Setting<'_>, account: &Account, progress: &Progress) -> Result<Outcome> {
     let started = setting.clock.elapsed();
     setting.vault.remember(account)?;
-    let repository = open_or_init(setting, account).await?;
+    let repository = open::or_make(setting.local(), account).await?;
     let snapshots = repository
         .snapshots()
         .await
@@ -136,25 +151,6 @@ fn token(snapshot: &Snapshot) -> u64 {
         .iter()
         .filter_map(|tag| tag.strip_prefix(TOKEN_TAG)?.parse().ok());
     tokens.max().unwrap_or(0)
-}
-
-async fn open_or_init(setting: Setting<'_>, account: &Account) -> Result<Repository> {
-    let path = setting.vault.repository_path(&account.id);
-    let options = || crate::verify::options(setting.clock, setting.instance);
-    let storage = || {
-        repository::Storage::local(&path).map_err(Error::repository(
-            "the repository's folder could not be opened",
-        ))
-    };
-    let password = setting.vault.password(&account.id)?;
-    match Repository::open(storage()?, &password, options()).await {
-        Err(error) if error.kind() == repository::Kind::NotFound => {
-            Repository::init(storage()?, &password, options())
-                .await
-                .map_err(Error::repository("the repository could not be made"))
-        }
-        opened => opened.map_err(Error::repository("the repository could not be opened")),
-    }
 }
 
 /// Names the snapshots of one run.

@@ -48,6 +48,12 @@ pub enum Error {
     /// The account has no snapshot yet.
     #[error("the account has no restore point yet: back it up first")]
     NoSnapshot,
+    /// The account has a repository, and it is not where it was.
+    #[error("{path} holds no repository any more: is the disk mounted? nothing was made in its place", path = .0.display())]
+    Gone(PathBuf),
+    /// Where the account's repository was is another one.
+    #[error("{path} is another repository than the account's: bring back the one that was there", path = .0.display())]
+    OtherRepository(PathBuf),
     /// The repository could not be read or written.
     #[error("{what}")]
     Repository {
@@ -87,7 +93,7 @@ pub enum Kind {
     NotFound,
     /// What was asked for cannot be done as asked.
     Invalid,
-    /// Data on disk is damaged.
+    /// Data on disk is damaged, gone or another's.
     Corrupt,
     /// A file, the storage or Microsoft could not be reached; try again.
     Unavailable,
@@ -102,7 +108,7 @@ impl Error {
                 Kind::Invalid
             }
             Self::NoData(_) | Self::NoAccount(_) | Self::NoSnapshot => Kind::NotFound,
-            Self::Damaged { .. } => Kind::Corrupt,
+            Self::Damaged { .. } | Self::Gone(_) | Self::OtherRepository(_) => Kind::Corrupt,
             Self::File { .. }
             | Self::Answer(_)
             | Self::Repository { .. }

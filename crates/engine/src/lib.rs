@@ -7,6 +7,7 @@
 pub mod backup;
 pub mod discovery;
 mod error;
+pub mod open;
 pub mod restore;
 mod vault;
 pub mod verify;

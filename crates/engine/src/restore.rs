@@ -10,7 +10,7 @@ use workload::mail::{
 use crate::{
     Account, Error, Result,
     backup::{Setting, latest},
-    verify,
+    open,
 };
 
 /// What to restore, and where to.
@@ -38,7 +38,7 @@ pub async fn archive(
     snapshot: Option<SnapshotId>,
 ) -> Result<Archive> {
     const WHAT: &str = "the restore point could not be read";
-    let repository = verify::open(setting.vault, account, setting.clock, setting.instance).await?;
+    let repository = open::existing(setting.local(), account).await?;
     let tree = match snapshot {
         Some(id) => repository
             .snapshot(id)

@@ -2,8 +2,9 @@
 //!
 //! ```text
 //! recovery-key            the organization's recovery key, 64 hexadecimal digits; whoever has it and the rest has everything
-//! accounts/<id>.json      an account's identity and its secret; destroying it makes the repository unreadable for good
+//! accounts/<id>.json      an account's identity, its secret and its repository's id; destroying it makes the repository unreadable for good
 //! repositories/<id>/      the account's repository, as stock restic reads it
+//! cache/<id>/             what is known of the repository without asking it, sealed; may be deleted at any time
 //! ```
 //!
 //! A repository's password is HKDF-SHA256 of the recovery key with the account's secret as salt, so neither file opens anything without the other,
@@ -13,12 +14,14 @@ use std::{
     fmt, fs, io,
     io::Write,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use data_encoding::HEXLOWER;
 use hkdf::Hkdf;
 use model::{AccountId, Service, TenantId};
 use rand::{TryRng, rngs::SysRng};
+use repository::{RepositoryId, Storage};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
@@ -33,6 +36,17 @@ const PASSWORD_INFO: &[u8] = b"keepwell repository password 1";
 pub struct Vault {
     root: PathBuf,
     recovery_key: Key,
+    wrap: Option<Wrap>,
+}
+
+/// What stands between the engine and a repository's storage.
+#[derive(Clone)]
+struct Wrap(Arc<dyn Fn(Storage) -> Storage + Send + Sync>);
+
+impl fmt::Debug for Wrap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Wrap")
+    }
 }
 
 /// 32 bytes that nobody may see.
@@ -68,6 +82,9 @@ struct AccountFile {
     account: Account,
     /// 64 hexadecimal digits.
     secret: Zeroizing<String>,
+    /// The account's repository, once it was made: another one in its place, or none, is not it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    repository: Option<RepositoryId>,
 }
 
 impl Vault {
@@ -112,7 +129,17 @@ impl Vault {
         Ok(Self {
             recovery_key: parse_key(&text, &path)?,
             root,
+            wrap: None,
         })
+    }
+
+    /// The same data folder, the storage of every repository wrapped by `wrap`: to count, limit or disturb what is done to it.
+    #[must_use]
+    pub fn with_storage(self, wrap: impl Fn(Storage) -> Storage + Send + Sync + 'static) -> Self {
+        Self {
+            wrap: Some(Wrap(Arc::new(wrap))),
+            ..self
+        }
     }
 
     /// The data folder, absolute.
@@ -170,7 +197,8 @@ impl Vault {
     /// Takes the account in, with a new secret, or brings its name and address up to date.
     ///
     /// # Errors
-    /// When its id is no GUID, its file cannot be written, or an older one cannot be understood: its secret is the only one there is, so it is left alone.
+    /// When its id is no GUID, its file cannot be written, or an older one cannot be understood: its secret is the only one there is, so it is left
+    /// alone. When the file is gone and the repository is not: another secret would not open it.
     pub fn remember(&self, account: &Account) -> Result<()> {
         // The id becomes the name of files and folders; Microsoft's are GUIDs.
         if !account
@@ -182,27 +210,68 @@ impl Vault {
             return Err(Error::BadId);
         }
         let path = self.account_path(&account.id);
-        let secret = match fs::exists(&path).map_err(file(&path, "read"))? {
+        let (secret, repository) = match fs::exists(&path).map_err(file(&path, "read"))? {
             true => {
                 let known = read_account(&path)?;
                 if known.account == *account {
                     return Ok(());
                 }
-                known.secret
+                (known.secret, known.repository)
             }
             false => {
+                let folder = self.repository_path(&account.id);
+                if has_repository(&folder) {
+                    return Err(damaged(
+                        &path,
+                        &"it is gone, though its repository is there",
+                    ));
+                }
                 // Before the record, so that an account without a folder is one that lost it, and none whose first backup was cut short.
-                make_folder(&self.repository_path(&account.id))?;
-                Zeroizing::new(HEXLOWER.encode(&random()?.0))
+                make_folder(&folder)?;
+                (Zeroizing::new(HEXLOWER.encode(&random()?.0)), None)
             }
         };
         let record = AccountFile {
             version: 1,
             account: account.clone(),
             secret,
+            repository,
         };
-        let text = serde_json::to_vec_pretty(&record).map_err(|error| damaged(&path, &error))?;
-        write_private(&path, &Zeroizing::new(text))
+        record.write(&path)
+    }
+
+    /// The repository that was made for the account, if one was. Files of an earlier version do not tell before the repository was opened once more.
+    pub(crate) fn repository_id(&self, account: &AccountId) -> Result<Option<RepositoryId>> {
+        Ok(read_account(&self.account_path(account))?.repository)
+    }
+
+    /// Notes which repository is the account's.
+    pub(crate) fn record_repository(&self, account: &AccountId, id: RepositoryId) -> Result<()> {
+        let path = self.account_path(account);
+        let mut known = read_account(&path)?;
+        known.repository = Some(id);
+        known.write(&path)
+    }
+
+    /// Whether the account ever had a repository. Its folder is made before anything else, and its configuration before any data, so a missing folder is
+    /// one that was lost, and a folder with neither is one where a first backup was cut short. What cannot be read counts as begun.
+    #[must_use]
+    pub fn has_begun(&self, account: &AccountId) -> bool {
+        let folder = self.repository_path(account);
+        !matches!(self.repository_id(account), Ok(None))
+            || fs::read_dir(&folder).is_err()
+            || has_repository(&folder)
+    }
+
+    /// The storage of the account's repository.
+    pub(crate) fn storage(&self, account: &AccountId) -> Result<Storage> {
+        let storage = Storage::local(self.repository_path(account)).map_err(Error::repository(
+            "the repository's folder could not be opened",
+        ))?;
+        Ok(match &self.wrap {
+            Some(Wrap(wrap)) => wrap(storage),
+            None => storage,
+        })
     }
 
     /// Where the account's repository lies, absolute.
@@ -230,6 +299,25 @@ impl Vault {
     fn account_path(&self, account: &AccountId) -> PathBuf {
         self.root.join("accounts").join(format!("{account}.json"))
     }
+}
+
+impl AccountFile {
+    fn write(&self, path: &Path) -> Result<()> {
+        let text = serde_json::to_vec_pretty(self).map_err(|error| damaged(path, &error))?;
+        write_private(path, &Zeroizing::new(text))
+    }
+}
+
+/// Whether there is, or was, a repository in the folder: its configuration, or anything that is stored after it.
+fn has_repository(folder: &Path) -> bool {
+    let is_empty = |kind: &str| {
+        fs::read_dir(folder.join(kind)).map_or(true, |mut inside| inside.next().is_none())
+    };
+    let is_there = |name: &str| fs::exists(folder.join(name)).unwrap_or(true);
+    is_there("config")
+        || ["data", "index", "snapshots"]
+            .iter()
+            .any(|kind| is_there(kind) && !is_empty(kind))
 }
 
 fn read_account(path: &Path) -> Result<AccountFile> {

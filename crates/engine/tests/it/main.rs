@@ -4,6 +4,7 @@ mod backup;
 mod changes;
 mod faults;
 mod interrupted;
+mod opening;
 mod regressions;
 mod restore;
 mod stage;

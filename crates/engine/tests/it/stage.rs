@@ -10,7 +10,7 @@ use emulator::{Emulator, Running, Settings, World};
 use engine::{
     Account, Vault,
     backup::{self, Outcome, Setting},
-    discovery, verify,
+    discovery, open,
 };
 use graph::{Client, Cloud, Credential, Options};
 use model::{SharedClock, SimulatedClock, TenantId};
@@ -224,7 +224,7 @@ impl Stage {
     }
 
     pub(crate) async fn repository(&self, account: &Account) -> Result<Repository> {
-        Ok(verify::open(&self.vault, account, &self.clock, "test").await?)
+        Ok(open::existing(self.setting().local(), account).await?)
     }
 
     pub(crate) async fn archive(&self, account: &Account, snapshot: SnapshotId) -> Result<Archive> {

@@ -134,14 +134,9 @@ impl<'a> Tour<'a> {
     async fn verify(&mut self, accounts: &[Account]) -> anyhow::Result<()> {
         let (mut blobs, mut bytes) = (0, 0);
         for account in accounts {
-            let report = verify::run(
-                &self.stage.vault,
-                account,
-                &self.stage.clock,
-                &self.stage.instance,
-            )
-            .await
-            .with_context(|| format!("{} could not be verified", account.address))?;
+            let report = verify::run(self.stage.setting().local(), account)
+                .await
+                .with_context(|| format!("{} could not be verified", account.address))?;
             for damage in &report.damage {
                 story(&format!(
                     "{}: damaged: {}",

@@ -1,8 +1,6 @@
 //! `keepwell repository`: names repositories, gives their passwords, and verifies them.
 
-use std::{fs, path::Path};
-
-use engine::{Account, Vault, verify};
+use engine::{Account, Vault, open::Local, verify};
 use model::SystemClock;
 use repository::Damage;
 use serde::Serialize;
@@ -50,7 +48,7 @@ fn list(vault: &Vault, json: bool) -> anyhow::Result<Verdict> {
     let listed = vault.accounts()?.into_iter().map(|account| {
         let path = vault.repository_path(&account.id);
         Listed {
-            begun: is_begun(&path),
+            begun: vault.has_begun(&account.id),
             path: path.display().to_string(),
             account: account.address,
             id: account.id.to_string(),
@@ -71,29 +69,20 @@ fn list(vault: &Vault, json: bool) -> anyhow::Result<Verdict> {
     Ok(Verdict::Good)
 }
 
-/// Whether a repository was ever finished at the path. Its folder is made before anything else, and its configuration before any data, so a missing
-/// folder is one that was lost, and a folder with neither is one where a first backup was cut short. What cannot be read counts as begun.
-fn is_begun(path: &Path) -> bool {
-    let is_empty = |kind: &str| {
-        fs::read_dir(path.join(kind)).map_or(true, |mut inside| inside.next().is_none())
-    };
-    let is_there = |name: &str| fs::exists(path.join(name)).unwrap_or(true);
-    fs::read_dir(path).is_err()
-        || is_there("config")
-        || ["data", "index", "snapshots"]
-            .iter()
-            .any(|kind| is_there(kind) && !is_empty(kind))
-}
-
 async fn verify_all(vault: &Vault, accounts: &[Account]) -> anyhow::Result<Verdict> {
-    let clock = SystemClock::shared();
+    let (clock, instance) = (SystemClock::shared(), instance());
+    let local = Local {
+        vault,
+        clock: &clock,
+        instance: &instance,
+    };
     let mut verdict = Verdict::Good;
     for account in accounts {
-        if !is_begun(&vault.repository_path(&account.id)) {
+        if !vault.has_begun(&account.id) {
             result(&format!("{}\tno backup yet", account.address))?;
             continue;
         }
-        let report = match verify::run(vault, account, &clock, &instance()).await {
+        let report = match verify::run(local, account).await {
             Ok(report) => report,
             Err(error) => {
                 // The others are looked at all the same.

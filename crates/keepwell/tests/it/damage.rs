@@ -40,6 +40,16 @@ fn pack(one: &Repository) -> Result<(PathBuf, String)> {
     Ok((path, name))
 }
 
+/// Takes out of the account's file which repository is its own.
+fn forget_repository(data: &Path, one: &Repository) -> Result<()> {
+    let id = one.path.file_name().context("it is named")?;
+    let path = data.join("accounts").join(id).with_extension("json");
+    let mut record: serde_json::Value = serde_json::from_slice(&fs::read(&path)?)?;
+    let fields = record.as_object_mut().context("it is an object")?;
+    assert!(fields.remove("repository").is_some(), "it was noted");
+    Ok(fs::write(&path, record.to_string())?)
+}
+
 fn flip(path: &Path, at: usize) -> Result<()> {
     let mut bytes = fs::read(path)?;
     bytes[at] ^= 1;
@@ -116,6 +126,7 @@ fn a_backup_that_never_began_is_no_damage() -> Result<()> {
         ),
         (&all[1], &["config", "data", "index", "snapshots"]),
     ] {
+        forget_repository(data.path(), one)?;
         for path in folders.iter().map(|name| one.path.join(name)) {
             if path.is_dir() {
                 fs::remove_dir_all(path)?;
