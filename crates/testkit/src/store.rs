@@ -34,11 +34,20 @@ pub enum Deed {
 #[derive(Debug)]
 pub struct Watched {
     inner: Arc<dyn ObjectStore>,
+    state: Arc<State>,
+}
+
+#[derive(Default)]
+struct State {
     log: Mutex<Vec<(Deed, String)>>,
     /// How many writes and deletions succeed before every further operation fails, as for a process that was killed.
     writes_left: Mutex<Option<usize>>,
     /// Whether writes and deletions fail, as on a disk that is mounted read-only.
     read_only: AtomicBool,
+    /// What is not permitted: a deed below a folder.
+    forbidden: Mutex<Vec<(Deed, String)>>,
+    /// What is done once, before a deed below a folder.
+    before: Mutex<Option<(Deed, String, Box<dyn FnOnce() + Send>)>>,
 }
 
 impl Watched {
@@ -46,35 +55,61 @@ impl Watched {
     pub fn new(inner: Arc<dyn ObjectStore>) -> Arc<Self> {
         Arc::new(Self {
             inner,
-            log: Mutex::default(),
-            writes_left: Mutex::default(),
-            read_only: AtomicBool::new(false),
+            state: Arc::default(),
         })
     }
 
     /// What was done since this was asked last, with the first part of each path.
     pub fn take(&self) -> Vec<(Deed, String)> {
-        std::mem::take(&mut self.log.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut locked(&self.state.log))
     }
 
     /// Dies after so many further writes and deletions.
     pub fn die_after(&self, writes: usize) {
-        *self
-            .writes_left
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner) = Some(writes);
+        *locked(&self.state.writes_left) = Some(writes);
     }
 
     /// Refuses writes and deletions from now on.
     pub fn refuse_writes(&self) {
-        self.read_only.store(true, Ordering::Relaxed);
+        self.state.read_only.store(true, Ordering::Relaxed);
+    }
+
+    /// From now on permits no such deed in this folder of the store's root, as Object Lock does.
+    pub fn forbid(&self, deed: Deed, top: &str) {
+        locked(&self.state.forbidden).push((deed, top.to_owned()));
+    }
+
+    /// Permits again what was forbidden.
+    pub fn permit_all(&self) {
+        locked(&self.state.forbidden).clear();
+    }
+
+    /// Does something once, immediately before the next such deed in this folder of the store's root.
+    pub fn before(&self, deed: Deed, top: &str, act: impl FnOnce() + Send + 'static) {
+        *locked(&self.state.before) = Some((deed, top.to_owned(), Box::new(act)));
     }
 
     fn note(&self, deed: Deed, path: Option<&Path>) -> Result<()> {
-        let mut left = self
-            .writes_left
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        self.state.note(deed, path)
+    }
+}
+
+impl State {
+    fn note(&self, deed: Deed, path: Option<&Path>) -> Result<()> {
+        let top = path.and_then(|path| path.parts().next().map(|part| part.as_ref().to_owned()));
+        let top = top.unwrap_or_default();
+        let mut before = locked(&self.before);
+        if let Some((_, _, act)) = before.take_if(|(when, at, _)| (*when, &*at) == (deed, &top)) {
+            act();
+        }
+        drop(before);
+        if locked(&self.forbidden).contains(&(deed, top.clone())) {
+            return Err(object_store::Error::PermissionDenied {
+                path: top,
+                source: "it is not permitted".into(),
+            });
+        }
+        let mut left = locked(&self.writes_left);
         let writes = matches!(deed, Deed::Put | Deed::Delete);
         match &mut *left {
             Some(0) => return Err(failed("the process is dead")),
@@ -84,10 +119,18 @@ impl Watched {
         if writes && self.read_only.load(Ordering::Relaxed) {
             return Err(failed("the disk is read-only"));
         }
-        let top = path.and_then(|path| path.parts().next().map(|part| part.as_ref().to_owned()));
-        let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
-        log.push((deed, top.unwrap_or_default()));
+        locked(&self.log).push((deed, top));
         Ok(())
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl fmt::Debug for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("State").finish_non_exhaustive()
     }
 }
 
@@ -140,11 +183,13 @@ impl ObjectStore for Watched {
         paths: BoxStream<'static, Result<Path>>,
     ) -> BoxStream<'static, Result<Path>> {
         use futures_util::StreamExt;
-        let noted = self.note(Deed::Delete, Some(&Path::from("locks")));
-        match noted {
-            Ok(()) => self.inner.delete_stream(paths),
-            Err(error) => futures_util::stream::once(async { Err(error) }).boxed(),
-        }
+        let state = Arc::clone(&self.state);
+        let noted = paths.map(move |path| {
+            let path = path?;
+            state.note(Deed::Delete, Some(&path))?;
+            Ok(path)
+        });
+        self.inner.delete_stream(noted.boxed())
     }
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
