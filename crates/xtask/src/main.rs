@@ -8,7 +8,7 @@
     reason = "a command-line tool speaks to the person at the terminal"
 )]
 
-use std::process::ExitCode;
+use std::process::{self, ExitCode};
 
 use clap::{Parser, Subcommand};
 
@@ -38,6 +38,16 @@ enum Command {
         #[arg(long)]
         bless: bool,
     },
+    /// Speed and memory of the product beside restic, release build; docs/bench.md tells more.
+    Bench {
+        /// What the measuring program is told: --help says what it understands.
+        #[arg(
+            trailing_var_arg = true,
+            allow_hyphen_values = true,
+            value_name = "OPTIONS"
+        )]
+        options: Vec<String>,
+    },
     /// Only find or install the programs that the tests run: restic as Debian stable has it, and the newest.
     Tools,
 }
@@ -46,6 +56,7 @@ fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Test => test::run(),
         Command::Tidy { bless } => tidy::run(bless),
+        Command::Bench { options } => bench(&options),
         Command::Tools => tools::run(),
     };
     match outcome {
@@ -55,4 +66,10 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn bench(options: &[String]) -> anyhow::Result<()> {
+    let mut command = process::Command::new("cargo");
+    command.args(["run", "--quiet", "--release", "--package", "bench", "--"]);
+    surroundings::run(command.args(options))
 }

@@ -102,8 +102,14 @@ pub(crate) const EDGES: &[Edges] = &[
 /// Dependencies from outside that stay in the crates named; tests may use them anywhere. Heavy ones live in one leaf each, and `anyhow` is for
 /// programs and tests, because a library's caller needs to know what it can do about an error.
 pub(crate) const QUARANTINED: &[(&str, &[&str])] = &[
-    ("anyhow", &["keepwell", "testkit", "trials", "bench", "xtask"]),
+    (
+        "anyhow",
+        &["keepwell", "testkit", "trials", "bench", "xtask"],
+    ),
     ("hyper", &["emulator"]),
-    ("object_store", &["repository", "testkit", "trials", "bench"]),
+    (
+        "object_store",
+        &["repository", "testkit", "trials", "bench"],
+    ),
     ("reqwest", &["graph"]),
 ];

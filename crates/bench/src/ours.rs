@@ -1,0 +1,135 @@
+//! Our side of every comparison: one operation in a process of its own, which tells at its end what it did.
+
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::Context;
+use clap::Subcommand;
+use model::{Clock, SystemClock};
+use repository::{Options, Repository, SnapshotMeta, Storage};
+use rustix::time::{ClockId, clock_gettime};
+use serde::{Deserialize, Serialize};
+
+use crate::process::{self, Measured};
+
+mod store;
+
+/// The password of every repository that is measured.
+pub(crate) const PASSWORD: &str = "measured";
+
+/// What a process of ours does.
+#[derive(Clone, Debug, Subcommand)]
+pub(crate) enum Operation {
+    /// Backs up all files of a folder.
+    Store {
+        repository: PathBuf,
+        source: PathBuf,
+    },
+}
+
+/// What a process of ours tells at its end.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+pub(crate) struct Told {
+    /// Opening the repository.
+    pub(crate) opening: Span,
+    /// All that came after.
+    pub(crate) work: Span,
+    /// Files or messages worked on.
+    pub(crate) items: u64,
+    /// Their content.
+    pub(crate) bytes: u64,
+    /// The most memory held, which a look from outside could miss at the very end.
+    pub(crate) peak_bytes: u64,
+}
+
+/// What a part of an operation took.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
+pub(crate) struct Span {
+    pub(crate) wall_seconds: f64,
+    pub(crate) cpu_seconds: f64,
+}
+
+/// Does it, and prints what there is to tell.
+pub(crate) fn run(operation: Operation) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Runtime::new()?;
+    let mut told = runtime.block_on(async {
+        match operation {
+            Operation::Store { repository, source } => store::run(&repository, &source).await,
+        }
+    })?;
+    told.peak_bytes = process::peak_memory("self").unwrap_or(0);
+    println!("{}", serde_json::to_string(&told)?);
+    Ok(())
+}
+
+/// Runs an operation in a process of its own: what it took, seen from outside, and what it told.
+pub(crate) fn measure(arguments: &[&std::ffi::OsStr]) -> anyhow::Result<(Measured, Told)> {
+    let program = std::env::current_exe()?;
+    let mut measured = process::measure(Command::new(program).arg("ours").args(arguments))?;
+    let told: Told = serde_json::from_str(&measured.stdout)
+        .with_context(|| format!("what it told is not understood: {}", measured.stdout))?;
+    measured.peak_bytes = measured.peak_bytes.max(told.peak_bytes);
+    Ok((measured, told))
+}
+
+/// Makes an empty repository.
+pub(crate) fn init(folder: &Path) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Runtime::new()?;
+    runtime.block_on(async {
+        Repository::init(Storage::local(folder)?, PASSWORD, options()).await?;
+        Ok(())
+    })
+}
+
+fn options() -> Options {
+    Options {
+        clock: SystemClock::shared(),
+        instance: "bench".to_owned(),
+    }
+}
+
+/// Measures the parts of an operation, one after the other.
+struct Stopwatch {
+    clock: SystemClock,
+    last: Span,
+}
+
+impl Stopwatch {
+    fn start() -> Self {
+        Self {
+            clock: SystemClock::new(),
+            // What the process took to start counts as a part of the first.
+            last: Span::default(),
+        }
+    }
+
+    /// What has passed since this was called last.
+    fn lap(&mut self) -> Span {
+        let cpu = clock_gettime(ClockId::ProcessCPUTime);
+        let now = Span {
+            wall_seconds: self.clock.elapsed().as_secs_f64(),
+            cpu_seconds: cpu.tv_sec as f64 + cpu.tv_nsec as f64 / 1e9,
+        };
+        let before = std::mem::replace(&mut self.last, now);
+        Span {
+            wall_seconds: now.wall_seconds - before.wall_seconds,
+            cpu_seconds: now.cpu_seconds - before.cpu_seconds,
+        }
+    }
+}
+
+async fn open(folder: &Path) -> anyhow::Result<Repository> {
+    Ok(Repository::open(Storage::local(folder)?, PASSWORD, options()).await?)
+}
+
+fn meta() -> SnapshotMeta {
+    SnapshotMeta {
+        time: SystemClock::new().now(),
+        paths: vec!["/bench".to_owned()],
+        hostname: "bench".to_owned(),
+        username: "bench".to_owned(),
+        tags: Vec::new(),
+    }
+}
