@@ -186,7 +186,7 @@ impl Repository {
 
     /// Removes dead locks, and staging files if nobody writes. That it cannot be done, as on a read-only disk, hinders no reader (abuse 29).
     async fn clear_away(&self) {
-        let staging = self.0.storage.staging().await;
+        let staging = self.0.storage.staging(self.0.options.clock.now()).await;
         match self.0.locksmith().remove_dead().await {
             Ok(0) => staging.remove().await,
             Ok(_) => {}

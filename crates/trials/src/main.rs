@@ -1,3 +1,67 @@
-//! The whole product under kills, faults and shortage: what tests within one process cannot show.
+//! The program of the trials: the worker that is killed, and what people start by `cargo xtask`.
 
-fn main() {}
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command-line tool speaks to the person at the terminal"
+)]
+
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use clap::{Parser, Subcommand};
+use trials::Errand;
+
+#[derive(Debug, Parser)]
+#[command(bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Does one errand; its answer is a line of JSON.
+    #[command(hide = true)]
+    Work {
+        /// The errand, as JSON.
+        errand: String,
+    },
+    /// Kills workers at every boundary.
+    KillMatrix(trials::kills::Plan),
+}
+
+fn main() -> ExitCode {
+    let outcome = match Arguments::parse().command {
+        Command::Work { errand } => work(&errand),
+        Command::KillMatrix(plan) => kill_matrix(&plan),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// One thread for everything that waits and one for files: the more threads, the less a count of calls says; see [`trials::strace`].
+fn work(errand: &str) -> Result<()> {
+    let errand: Errand = serde_json::from_str(errand).context("the errand is none")?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(1)
+        .thread_keep_alive(std::time::Duration::from_secs(3600))
+        .build()?;
+    let answer = runtime.block_on(errand.run())?;
+    println!("{}", serde_json::to_string(&answer)?);
+    Ok(())
+}
+
+fn kill_matrix(plan: &trials::kills::Plan) -> Result<()> {
+    let worker = trials::worker::Worker::at(std::env::current_exe()?);
+    let runtime = tokio::runtime::Runtime::new()?;
+    let report = runtime.block_on(trials::kills::run(plan, &worker))?;
+    println!("{report}");
+    Ok(())
+}

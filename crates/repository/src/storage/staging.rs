@@ -3,17 +3,26 @@
 //! They are called like the object with `#` and a number behind; `object_store` hides them from its listings and restic ignores them, so
 //! they would take space for ever.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use jiff::Timestamp;
 
 use super::Storage;
+
+/// What needs no lock to be written (locks, keys, the configuration) takes moments: a staging file of it that is so old is nobody's.
+const ABANDONED_AFTER: Duration = Duration::from_secs(60 * 60);
 
 /// Staging files that were there at some time.
 #[derive(Debug)]
 pub(crate) struct Staging(Vec<PathBuf>);
 
 impl Storage {
-    /// The staging files beside packs, index files and snapshots. Those of locks and keys may be in use by somebody who holds no lock yet.
-    pub(crate) async fn staging(&self) -> Staging {
+    /// The staging files beside packs, index files and snapshots. Those of locks, keys and the configuration may be in use by somebody who holds no
+    /// lock yet, so that only old ones count.
+    pub(crate) async fn staging(&self, now: Timestamp) -> Staging {
         let Some(folder) = self.folder.clone() else {
             return Staging(Vec::new());
         };
@@ -25,6 +34,11 @@ impl Storage {
             for prefix in entries(&folder.join("data")) {
                 collect(&prefix, &mut found);
             }
+            let mut young = Vec::new();
+            for without_lock in ["locks", "keys", ""] {
+                collect(&folder.join(without_lock), &mut young);
+            }
+            found.extend(young.into_iter().filter(|path| is_abandoned(path, now)));
             found
         });
         Staging(found.await.unwrap_or_default())
@@ -50,12 +64,18 @@ fn entries(folder: &Path) -> impl Iterator<Item = PathBuf> + use<> {
     listing.filter_map(|entry| entry.ok().map(|entry| entry.path()))
 }
 
+fn is_abandoned(path: &Path, now: Timestamp) -> bool {
+    let written = path.metadata().and_then(|meta| meta.modified()).ok();
+    let written = written.and_then(|time| Timestamp::try_from(time).ok());
+    written.is_some_and(|time| now.duration_since(time).unsigned_abs() > ABANDONED_AFTER && time < now)
+}
+
 fn is_staging(path: &Path) -> bool {
     let name = path.file_name().and_then(|name| name.to_str());
     name.and_then(|name| name.split_once('#'))
         .is_some_and(|(id, number)| {
-            id.len() == 64
-                && id.bytes().all(|digit| digit.is_ascii_hexdigit())
+            let is_id = id.len() == 64 && id.bytes().all(|digit| digit.is_ascii_hexdigit());
+            (is_id || id == super::CONFIG)
                 && !number.is_empty()
                 && number.bytes().all(|digit| digit.is_ascii_digit())
         })

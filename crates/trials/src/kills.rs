@@ -1,0 +1,352 @@
+//! The kill matrix: for every operation, a worker is killed at every boundary, and [`judge`] looks at what is left.
+
+use std::{
+    collections::BTreeMap,
+    fmt, fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use anyhow::{Context, Result, ensure};
+use clap::ValueEnum;
+use engine::Vault;
+use model::{Clock, RestoreId, SystemClock};
+use rand::{SeedableRng, rngs::StdRng, seq::SliceRandom};
+use tokio::{sync::Semaphore, task::JoinSet};
+
+use crate::{
+    errand::Deed,
+    folder,
+    ground::Ground,
+    judge::{self, Truth},
+    mailbox::{self, Shown},
+    strace::{self, Boundary, FILE_CALLS, SOCKET_CALLS},
+    worker::Worker,
+};
+
+/// Points judged at the same time. A point waits for processes that each use one processor.
+const AT_ONCE: usize = 2;
+
+/// A thread also writes to wake another one, how often depends on which of them is faster. A worker that was killed at such a call, or was not
+/// killed at all, is tried again so many times altogether.
+const ATTEMPTS: usize = 5;
+
+/// An operation that workers are killed in.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, ValueEnum)]
+pub enum Operation {
+    /// The first backup of an account, the making of its repository included.
+    FirstBackup,
+    /// A backup after mail has arrived, changed and gone.
+    Incremental,
+    /// A restore into a new folder; its boundaries are what it sends to the source.
+    Restore,
+}
+
+/// Which workers are killed.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct Plan {
+    /// Only in this operation; in all when none is named.
+    #[arg(long, value_enum)]
+    pub operation: Option<Operation>,
+    /// Only so many, chosen at random; at every boundary when no number is named.
+    #[arg(long)]
+    pub points: Option<usize>,
+    /// What the choice follows from.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+}
+
+/// What was done, for people.
+#[derive(Debug, Default)]
+pub struct Report {
+    operations: BTreeMap<Operation, Tally>,
+}
+
+#[derive(Debug, Default)]
+struct Tally {
+    /// By call.
+    boundaries: BTreeMap<String, usize>,
+    hidden: usize,
+    killed: usize,
+    elsewhere: usize,
+    ended: usize,
+    took: Duration,
+}
+
+/// An operation, ready to be begun from a copy of a prepared folder.
+#[derive(Debug)]
+struct Prepared {
+    operation: Operation,
+    base: PathBuf,
+    truth: Truth,
+    /// What a restore must make.
+    shown: Shown,
+    boundaries: Vec<Boundary>,
+}
+
+/// Where a worker was killed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Hit {
+    /// At the boundary.
+    There,
+    /// At another call of the same name.
+    Elsewhere,
+    /// It came to its end.
+    Nowhere,
+}
+
+/// What became of one point.
+struct Point {
+    operation: Operation,
+    hit: Hit,
+    took: Duration,
+}
+
+/// Runs the plan.
+///
+/// # Errors
+/// When strace is missing, or at any point something does not hold.
+pub async fn run(plan: &Plan, worker: &Worker) -> Result<Report> {
+    ensure!(strace::is_there(), "install strace, and allow tracing");
+    let ground = Arc::new(Ground::new().await?);
+    let mut report = Report::default();
+    let mut points = Vec::new();
+    for prepared in prepare(&ground, plan.operation, worker).await? {
+        let tally = report.operations.entry(prepared.operation).or_default();
+        let prepared = Arc::new(prepared);
+        for (number, boundary) in prepared.boundaries.iter().enumerate() {
+            *tally.boundaries.entry(boundary.call.clone()).or_default() += 1;
+            match boundary.hidden {
+                true => tally.hidden += 1,
+                false => points.push((Arc::clone(&prepared), number)),
+            }
+        }
+    }
+    if let Some(most) = plan.points {
+        points.shuffle(&mut StdRng::seed_from_u64(plan.seed));
+        points.truncate(most);
+    }
+    let permits = Arc::new(Semaphore::new(AT_ONCE));
+    let mut running = JoinSet::new();
+    for (prepared, number) in points {
+        let (ground, worker) = (Arc::clone(&ground), worker.clone());
+        let permit = Arc::clone(&permits).acquire_owned().await?;
+        let runtime = tokio::runtime::Handle::current();
+        running.spawn_blocking(move || {
+            let _permit = permit;
+            runtime.block_on(point(&ground, &worker, &prepared, number))
+        });
+        while let Some(point) = running.try_join_next() {
+            report.add(point??);
+        }
+    }
+    while let Some(point) = running.join_next().await {
+        report.add(point??);
+    }
+    Ok(report)
+}
+
+/// Makes the folders that operations begin with, lets the source go on, and counts the boundaries of each operation.
+async fn prepare(
+    ground: &Arc<Ground>,
+    only: Option<Operation>,
+    worker: &Worker,
+) -> Result<Vec<Prepared>> {
+    let empty = ground.place("empty");
+    Vault::create(&empty)?;
+    let filled = ground.place("filled");
+    folder::copy(&empty, &filled)?;
+    let vault = Vault::open(&filled)?;
+    let first = ground.back_up(&vault).await?;
+    let first = first.snapshot.context("a first backup makes a snapshot")?;
+    let mut before: BTreeMap<_, _> = BTreeMap::new();
+    for (id, _) in ground.repository(&vault).await?.snapshots().await? {
+        before.insert(id, Arc::new(ground.snapshot(&vault, id).await?));
+    }
+    let then = ground.source()?;
+    let found = mailbox::differences(&before[&first], &then);
+    ensure!(found.is_empty(), "the first backup: {found:?}");
+    let shown = ground.at_source(&ground.account, |mailbox| mailbox::shown(mailbox, &[]))??;
+    ground.go_on().await?;
+    let now = Arc::new(ground.source()?);
+
+    let mut prepared = Vec::new();
+    for operation in Operation::value_variants() {
+        if only.is_some_and(|only| only != *operation) {
+            continue;
+        }
+        let (base, before) = match operation {
+            Operation::FirstBackup => (&empty, BTreeMap::new()),
+            _ => (&filled, before.clone()),
+        };
+        let mut operation = Prepared {
+            operation: *operation,
+            base: base.clone(),
+            truth: Truth {
+                before,
+                now: Arc::clone(&now),
+            },
+            shown: shown.clone(),
+            boundaries: Vec::new(),
+        };
+        operation.count(ground, worker).await?;
+        prepared.push(operation);
+    }
+    Ok(prepared)
+}
+
+impl Prepared {
+    /// Counts the boundaries in a dry run.
+    async fn count(&mut self, ground: &Ground, worker: &Worker) -> Result<()> {
+        let data = self.copy(ground, "dry")?;
+        let command = self.command(ground, worker, &data, "dry")?;
+        let log = ground.place("dry.log");
+        let (calls, to) = self.calls(&data)?;
+        let run = move || strace::boundaries(calls, &to, &log, &command);
+        self.boundaries = tokio::task::spawn_blocking(run).await??;
+        fs::remove_dir_all(&data)?;
+        Ok(())
+    }
+
+    fn copy(&self, ground: &Ground, name: &str) -> Result<PathBuf> {
+        let data = ground.place(&format!("{:?}-{name}", self.operation));
+        folder::copy(&self.base, &data)?;
+        Ok(fs::canonicalize(data)?)
+    }
+
+    fn deed(&self, ground: &Ground, name: &str) -> Result<Deed> {
+        Ok(match self.operation {
+            Operation::FirstBackup | Operation::Incremental => Deed::Backup,
+            Operation::Restore => Deed::Restore {
+                target: ground.other.id.clone(),
+                folder: format!("Restored {name}"),
+                restore: RestoreId::new(name)?,
+            },
+        })
+    }
+
+    fn command(
+        &self,
+        ground: &Ground,
+        worker: &Worker,
+        data: &Path,
+        name: &str,
+    ) -> Result<[String; 3]> {
+        worker.command_line(&ground.errand(data, self.deed(ground, name)?))
+    }
+
+    /// The calls that count, and what is common to what they are made to.
+    fn calls(&self, data: &Path) -> Result<(&'static str, String)> {
+        Ok(match self.operation {
+            Operation::Restore => (SOCKET_CALLS, "<socket:".to_owned()),
+            _ => {
+                let data = data.to_str().context("the path is no Unicode")?;
+                (FILE_CALLS, data.to_owned())
+            }
+        })
+    }
+}
+
+/// Kills a worker at one boundary and judges what is left.
+async fn point(
+    ground: &Ground,
+    worker: &Worker,
+    prepared: &Prepared,
+    number: usize,
+) -> Result<Point> {
+    let clock = SystemClock::new();
+    let boundary = &prepared.boundaries[number];
+    let mut attempt = 0;
+    let (name, data, hit) = loop {
+        let name = format!("{number}-{attempt}");
+        let (data, hit) = kill(ground, worker, prepared, boundary, &name)?;
+        attempt += 1;
+        if hit != Hit::There && attempt < ATTEMPTS {
+            fs::remove_dir_all(&data)?;
+        } else {
+            break (name, data, hit);
+        }
+    };
+    let judged = match prepared.operation {
+        Operation::Restore => {
+            let deed = prepared.deed(ground, &name)?;
+            judge::restore(ground, &data, &deed, &prepared.shown).await
+        }
+        _ => judge::backup(ground, &data, &prepared.truth).await,
+    };
+    judged.with_context(|| format!("{:?}: {hit:?} at {boundary:?}", prepared.operation))?;
+    fs::remove_dir_all(&data)?;
+    Ok(Point {
+        operation: prepared.operation,
+        hit,
+        took: clock.elapsed(),
+    })
+}
+
+/// Kills a worker; gives the data folder and where it happened.
+fn kill(
+    ground: &Ground,
+    worker: &Worker,
+    prepared: &Prepared,
+    boundary: &Boundary,
+    name: &str,
+) -> Result<(PathBuf, Hit)> {
+    let data = prepared.copy(ground, name)?;
+    let command = prepared.command(ground, worker, &data, name)?;
+    let log = ground.place(&format!("{:?}-{name}.log", prepared.operation));
+    let killed_at = strace::kill_at(boundary, &log, &command)?;
+    fs::remove_file(&log)?;
+    let (_, to) = prepared.calls(&data)?;
+    let hit = match killed_at {
+        Some(hit) if hit.what.contains(&to) => Hit::There,
+        Some(_) => Hit::Elsewhere,
+        None => Hit::Nowhere,
+    };
+    Ok((data, hit))
+}
+
+impl Report {
+    fn add(&mut self, point: Point) {
+        let tally = self.operations.entry(point.operation).or_default();
+        tally.took += point.took;
+        match point.hit {
+            Hit::There => tally.killed += 1,
+            Hit::Elsewhere => tally.elsewhere += 1,
+            Hit::Nowhere => tally.ended += 1,
+        }
+    }
+
+    /// How many workers were killed where it was meant.
+    #[must_use]
+    pub fn killed(&self) -> usize {
+        self.operations.values().map(|tally| tally.killed).sum()
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (operation, tally) in &self.operations {
+            let Tally {
+                boundaries,
+                hidden,
+                killed,
+                elsewhere,
+                ended,
+                took,
+            } = tally;
+            let points = killed + elsewhere + ended;
+            writeln!(
+                f,
+                "{operation:?}: {} boundaries {boundaries:?}, {hidden} of them hidden",
+                boundaries.values().sum::<usize>()
+            )?;
+            writeln!(
+                f,
+                "  {points} workers: {killed} killed there, {elsewhere} at another call, {ended} came to their end; {:.1} s for each",
+                took.as_secs_f64() / points.max(1) as f64
+            )?;
+        }
+        write!(f, "everything held")
+    }
+}

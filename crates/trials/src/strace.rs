@@ -1,0 +1,184 @@
+//! Counts the system calls by which a worker changes what is on the disk or at the source, and kills it at one of them.
+//!
+//! A kill happens on entering a call, so that the call is not made: what is left is what the calls before it did. strace counts calls by kind and by
+//! thread. Workers therefore use one thread for files, so that a count names a boundary; in [`Boundary::hidden`] are those that a count cannot name.
+
+use std::{
+    collections::HashMap,
+    ffi::OsStr,
+    fs,
+    os::unix::process::ExitStatusExt,
+    path::Path,
+    process::{Command, Output},
+};
+
+use anyhow::{Context, Result, ensure};
+
+/// The calls that change files.
+pub const FILE_CALLS: &str = "fsync,fdatasync,rename,renameat,renameat2,link,linkat,unlink,unlinkat,write,pwrite64,mkdir,mkdirat";
+/// The calls that send to the source.
+pub const SOCKET_CALLS: &str = "write,writev,sendto,sendmsg";
+
+/// The signal's number, the same on every Unix.
+const SIGKILL: i32 = 9;
+
+/// A system call of a dry run.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Boundary {
+    /// Its name.
+    pub call: String,
+    /// The how-manieth of its name it was in its thread, from 1.
+    pub number: u32,
+    /// What it was done to, for people: as strace shows its arguments.
+    pub what: String,
+    /// Whether another thread made as many calls of this name before, and would be hit in its place.
+    pub hidden: bool,
+}
+
+/// Whether strace is there and may trace.
+#[must_use]
+pub fn is_there() -> bool {
+    let traced = Command::new("strace").args(["-o", "/dev/null", "true"]).output();
+    traced.is_ok_and(|output| output.status.success())
+}
+
+/// Runs a command and gives the calls of these names that were made to something whose description contains `to`, in order.
+///
+/// # Errors
+/// When strace does not start, or the command fails.
+pub fn boundaries<A: AsRef<OsStr>>(
+    calls: &str,
+    to: &str,
+    log: &Path,
+    command: &[A],
+) -> Result<Vec<Boundary>> {
+    let output = trace(calls, &[], log, command)?;
+    ensure!(
+        output.status.success(),
+        "the dry run ended with {}: {}",
+        output.status,
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let text = fs::read_to_string(log).context("strace left no log")?;
+    Ok(parse(&text)
+        .into_iter()
+        .filter(|boundary| boundary.what.contains(to))
+        .collect())
+}
+
+/// Runs a command until it enters the boundary, where it is killed. Gives what it was killed at, nothing if it came to its end.
+///
+/// # Errors
+/// When strace does not start, or the command ends otherwise.
+pub fn kill_at<A: AsRef<OsStr>>(
+    boundary: &Boundary,
+    log: &Path,
+    command: &[A],
+) -> Result<Option<Boundary>> {
+    let Boundary { call, number, .. } = boundary;
+    let inject = format!("inject={call}:signal=SIGKILL:when={number}");
+    let output = trace(call, &["-e", &inject], log, command)?;
+    if output.status.success() {
+        return Ok(None);
+    }
+    // strace ends as what it traces.
+    ensure!(
+        output.status.signal() == Some(SIGKILL),
+        "the worker was not killed but ended with {}: {}",
+        output.status,
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let text = fs::read_to_string(log).context("strace left no log")?;
+    let hit = parse(&text).into_iter().find(|hit| hit.number == *number);
+    hit.map(Some).context("strace killed it elsewhere")
+}
+
+/// Runs a command while every call of this name fails in this way, from the first time on or once.
+///
+/// # Errors
+/// When strace does not start.
+pub fn fail<A: AsRef<OsStr>>(
+    call: &str,
+    errno: &str,
+    when: &str,
+    log: &Path,
+    command: &[A],
+) -> Result<Output> {
+    let inject = format!("inject={call}:error={errno}:when={when}");
+    trace(call, &["-e", &inject], log, command)
+}
+
+/// Runs a command under strace, which follows its threads and writes to `log` what of these calls was made to which file.
+fn trace<A: AsRef<OsStr>>(
+    calls: &str,
+    options: &[&str],
+    log: &Path,
+    command: &[A],
+) -> Result<Output> {
+    let mut strace = Command::new("strace");
+    // Not with --seccomp-bpf, which would be faster: its stops deliver no injected signal.
+    strace.args(["-f", "-y", "-s", "0", "-e", "signal=none"]);
+    strace.arg("-e").arg(format!("trace={calls}"));
+    strace.args(options).arg("-o").arg(log).arg("--");
+    let output = strace.args(command).current_dir("/").output();
+    output.context("strace does not start")
+}
+
+/// The calls in a log, in the order in which they were entered.
+fn parse(log: &str) -> Vec<Boundary> {
+    let mut found = Vec::new();
+    let mut counts: HashMap<(String, String), u32> = HashMap::new();
+    let mut most: HashMap<String, u32> = HashMap::new();
+    for line in log.lines() {
+        let Some((thread, rest)) = line.split_once(' ') else {
+            continue;
+        };
+        // "<... fsync resumed>", "+++ killed by SIGKILL +++" and signals are not entries.
+        let Some((call, what)) = rest.trim_start().split_once('(') else {
+            continue;
+        };
+        if !call.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') {
+            continue;
+        }
+        let number = counts.entry((thread.to_owned(), call.to_owned())).or_default();
+        *number += 1;
+        let most = most.entry(call.to_owned()).or_default();
+        found.push(Boundary {
+            call: call.to_owned(),
+            number: *number,
+            what: what.to_owned(),
+            hidden: *number <= *most,
+        });
+        *most = (*most).max(*number);
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn calls_are_counted_by_name_and_thread() {
+        let log = "7 fsync(9</data/a#1>) = 0\n\
+                   8 fsync(10</data/b> <unfinished ...>\n\
+                   7 write(4<anon_inode:[eventfd]>, \"\"..., 8) = 8\n\
+                   8 <... fsync resumed>) = 0\n\
+                   7 fsync(9</data/c>) = ?\n\
+                   7 +++ killed by SIGKILL +++\n";
+        let found = parse(log);
+        let found: Vec<_> = found
+            .iter()
+            .map(|it| (it.call.as_str(), it.number, it.hidden))
+            .collect();
+        assert_eq!(
+            found,
+            [
+                ("fsync", 1, false),
+                ("fsync", 1, true),
+                ("write", 1, false),
+                ("fsync", 2, false)
+            ]
+        );
+    }
+}
