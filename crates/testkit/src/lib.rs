@@ -14,3 +14,5 @@ pub mod shared;
 pub mod store;
 
 mod surroundings;
+
+pub use surroundings::pass_over;

@@ -140,13 +140,7 @@ impl Errand {
     }
 
     async fn verify(&self, setting: Setting<'_>) -> Result<Answer> {
-        let report = engine::verify::run(
-            setting.vault,
-            &self.account,
-            setting.clock,
-            setting.instance,
-        )
-        .await?;
+        let report = engine::verify::run(setting.local(), &self.account).await?;
         Ok(Answer {
             snapshot: None,
             complete: report.is_sound(),

@@ -15,6 +15,7 @@ use engine::{
     Account, Vault,
     backup::{self, Outcome, Setting},
     discovery,
+    open::{self, Local},
 };
 use graph::{Client, Cloud, Credential, Options};
 use model::{SharedClock, TenantId};
@@ -101,6 +102,13 @@ impl Ground {
         self.folder.path().join(name)
     }
 
+    /// The account's file in a data folder.
+    #[must_use]
+    pub fn account_file(&self, data: &Path) -> PathBuf {
+        data.join("accounts")
+            .join(format!("{}.json", self.account.id))
+    }
+
     /// Puts the time of this process and of all workers so far ahead.
     ///
     /// # Errors
@@ -144,7 +152,12 @@ impl Ground {
     /// When it cannot be opened.
     pub async fn repository_later(&self, vault: &Vault) -> Result<Repository> {
         let clock: SharedClock = Arc::new(DriftingClock::new(&self.place("later")));
-        Ok(engine::verify::open(vault, &self.account, &clock, INSTANCE).await?)
+        let local = Local {
+            vault,
+            clock: &clock,
+            instance: INSTANCE,
+        };
+        Ok(open::existing(local, &self.account).await?)
     }
 
     /// Backs the account up, in this process.
@@ -161,7 +174,7 @@ impl Ground {
     /// # Errors
     /// When it cannot be opened.
     pub async fn repository(&self, vault: &Vault) -> Result<Repository> {
-        Ok(engine::verify::open(vault, &self.account, &self.clock, INSTANCE).await?)
+        Ok(open::existing(self.setting(vault).local(), &self.account).await?)
     }
 
     /// What a snapshot of the account holds.

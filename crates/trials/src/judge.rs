@@ -41,7 +41,10 @@ pub async fn backup(ground: &Ground, data: &Path, truth: &Truth) -> Result<()> {
     let repository = ground.repository(&vault).await?;
     let all = repository.snapshots().await?;
     let (id, last) = latest(&all).context("there is a snapshot")?;
-    ensure!(!last.tags.iter().any(|tag| tag == PARTIAL_TAG), "it is partial");
+    ensure!(
+        !last.tags.iter().any(|tag| tag == PARTIAL_TAG),
+        "it is partial"
+    );
     let held = mailbox::snapshot(&repository, *id).await?;
     let found = mailbox::differences(&held, &truth.now);
     ensure!(found.is_empty(), "after the next backup: {found:?}");

@@ -39,6 +39,8 @@ pub enum Operation {
     FirstBackup,
     /// A backup after mail has arrived, changed and gone.
     Incremental,
+    /// A backup that also notes which repository is the account's, as the first one does after making it.
+    Noting,
     /// A restore into a new folder; its boundaries are what it sends to the source.
     Restore,
 }
@@ -172,13 +174,18 @@ async fn prepare(
     let now = Arc::new(ground.source()?);
 
     let mut prepared = Vec::new();
+    let unnoted = ground.place("unnoted");
+    folder::copy(&filled, &unnoted)?;
+    forget_note(&ground.account_file(&unnoted))?;
+
     for operation in Operation::value_variants() {
         if only.is_some_and(|only| only != *operation) {
             continue;
         }
         let (base, before) = match operation {
             Operation::FirstBackup => (&empty, BTreeMap::new()),
-            _ => (&filled, before.clone()),
+            Operation::Noting => (&unnoted, before.clone()),
+            Operation::Incremental | Operation::Restore => (&filled, before.clone()),
         };
         let mut operation = Prepared {
             operation: *operation,
@@ -194,6 +201,16 @@ async fn prepare(
         prepared.push(operation);
     }
     Ok(prepared)
+}
+
+/// Takes out of an account's file which repository is its.
+fn forget_note(file: &Path) -> Result<()> {
+    let mut account: serde_json::Value = serde_json::from_slice(&fs::read(file)?)?;
+    let note = account
+        .as_object_mut()
+        .and_then(|it| it.remove("repository"));
+    ensure!(note.is_some(), "the account's repository was noted");
+    Ok(fs::write(file, account.to_string())?)
 }
 
 impl Prepared {
@@ -217,7 +234,7 @@ impl Prepared {
 
     fn deed(&self, ground: &Ground, name: &str) -> Result<Deed> {
         Ok(match self.operation {
-            Operation::FirstBackup | Operation::Incremental => Deed::Backup,
+            Operation::FirstBackup | Operation::Incremental | Operation::Noting => Deed::Backup,
             Operation::Restore => Deed::Restore {
                 target: ground.other.id.clone(),
                 folder: format!("Restored {name}"),
@@ -240,12 +257,16 @@ impl Prepared {
     fn calls(&self, data: &Path) -> Result<(&'static str, String)> {
         Ok(match self.operation {
             Operation::Restore => (SOCKET_CALLS, "<socket:".to_owned()),
-            _ => {
-                let data = data.to_str().context("the path is no Unicode")?;
-                (FILE_CALLS, data.to_owned())
-            }
+            // What follows the note is the same as in the other backups.
+            Operation::Noting => (FILE_CALLS, text(&data.join("accounts"))?),
+            Operation::FirstBackup | Operation::Incremental => (FILE_CALLS, text(data)?),
         })
     }
+}
+
+fn text(path: &Path) -> Result<String> {
+    let text = path.to_str().context("a path is no Unicode")?;
+    Ok(text.to_owned())
 }
 
 /// Kills a worker at one boundary and judges what is left.

@@ -38,7 +38,9 @@ pub struct Boundary {
 /// Whether strace is there and may trace.
 #[must_use]
 pub fn is_there() -> bool {
-    let traced = Command::new("strace").args(["-o", "/dev/null", "true"]).output();
+    let traced = Command::new("strace")
+        .args(["-o", "/dev/null", "true"])
+        .output();
     traced.is_ok_and(|output| output.status.success())
 }
 
@@ -140,7 +142,9 @@ fn parse(log: &str) -> Vec<Boundary> {
         if !call.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') {
             continue;
         }
-        let number = counts.entry((thread.to_owned(), call.to_owned())).or_default();
+        let number = counts
+            .entry((thread.to_owned(), call.to_owned()))
+            .or_default();
         *number += 1;
         let most = most.entry(call.to_owned()).or_default();
         found.push(Boundary {

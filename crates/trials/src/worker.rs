@@ -28,7 +28,10 @@ impl Worker {
     /// # Errors
     /// When the errand cannot be written as JSON.
     pub fn command_line(&self, errand: &Errand) -> Result<[String; 3]> {
-        let program = self.0.to_str().context("the program's path is no Unicode")?;
+        let program = self
+            .0
+            .to_str()
+            .context("the program's path is no Unicode")?;
         Ok([
             program.to_owned(),
             SUBCOMMAND.to_owned(),

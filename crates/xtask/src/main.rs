@@ -48,8 +48,15 @@ enum Command {
         )]
         options: Vec<String>,
     },
-    /// Only find or install the programs that the tests run: restic as Debian stable has it, and the newest.
+    /// Only find or install the programs that the tests run: restic as Debian stable has it, and the newest; strace.
     Tools,
+    /// Kill workers at every boundary of every operation and judge what is left: `--help` tells how to do less. See docs/trials.md.
+    #[command(disable_help_flag = true)]
+    KillMatrix {
+        /// Handed to the program that does it.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
 }
 
 fn main() -> ExitCode {
@@ -58,6 +65,7 @@ fn main() -> ExitCode {
         Command::Tidy { bless } => tidy::run(bless),
         Command::Bench { options } => bench(&options),
         Command::Tools => tools::run(),
+        Command::KillMatrix { arguments } => trials("kill-matrix", &arguments),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -72,4 +80,11 @@ fn bench(options: &[String]) -> anyhow::Result<()> {
     let mut command = process::Command::new("cargo");
     command.args(["run", "--quiet", "--release", "--package", "bench", "--"]);
     surroundings::run(command.args(options))
+}
+
+/// Runs a command of the crate `trials`, which is built first.
+fn trials(command: &str, arguments: &[String]) -> anyhow::Result<()> {
+    let mut cargo = process::Command::new("cargo");
+    cargo.args(["run", "--quiet", "--package", "trials", "--", command]);
+    surroundings::run(cargo.args(arguments))
 }

@@ -29,7 +29,8 @@ pub(crate) fn run() -> anyhow::Result<()> {
             .context("install rustfmt: rustup component add rustfmt"),
         version("cargo", &["clippy", "--version"])
             .context("install clippy: rustup component add clippy"),
-        stock_restic(),
+        installed("restic", &["version"]),
+        installed("strace", &["--version"]),
         newest_restic(),
     ];
     let mut missing = 0;
@@ -54,11 +55,11 @@ fn version(program: impl AsRef<Path>, arguments: &[&str]) -> anyhow::Result<Stri
     Ok(text.lines().next().unwrap_or_default().to_owned())
 }
 
-/// The restic of Debian's stable release, or whatever `restic` is on this machine's PATH.
-fn stock_restic() -> anyhow::Result<String> {
-    version("restic", &["version"]).or_else(|_| {
+/// A program of Debian's stable release, or whatever is called so on this machine's PATH; its package has the same name.
+fn installed(program: &str, version_of: &[&str]) -> anyhow::Result<String> {
+    version(program, version_of).or_else(|_| {
         if !is_debian() || output(Command::new("id").arg("-u"))? != "0" {
-            bail!("install restic; only on Debian, as root, this is done for you");
+            bail!("install {program}; only on Debian, as root, this is done for you");
         }
         surroundings::run(Command::new("apt-get").args(["-qq", "update"]))?;
         let install = [
@@ -66,14 +67,14 @@ fn stock_restic() -> anyhow::Result<String> {
             "--yes",
             "--no-install-recommends",
             "install",
-            "restic",
+            program,
         ];
         surroundings::run(
             Command::new("apt-get")
                 .args(install)
                 .env("DEBIAN_FRONTEND", "noninteractive"),
         )?;
-        version("restic", &["version"])
+        version(program, version_of)
     })
 }
 

@@ -67,7 +67,8 @@ fn entries(folder: &Path) -> impl Iterator<Item = PathBuf> + use<> {
 fn is_abandoned(path: &Path, now: Timestamp) -> bool {
     let written = path.metadata().and_then(|meta| meta.modified()).ok();
     let written = written.and_then(|time| Timestamp::try_from(time).ok());
-    written.is_some_and(|time| now.duration_since(time).unsigned_abs() > ABANDONED_AFTER && time < now)
+    written
+        .is_some_and(|time| now.duration_since(time).unsigned_abs() > ABANDONED_AFTER && time < now)
 }
 
 fn is_staging(path: &Path) -> bool {

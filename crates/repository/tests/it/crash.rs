@@ -126,6 +126,34 @@ async fn staging_files_are_cleared_away_unless_somebody_writes() -> anyhow::Resu
 }
 
 #[tokio::test]
+async fn staging_files_of_what_needs_no_lock_are_cleared_away_when_they_are_old()
+-> anyhow::Result<()> {
+    let fixture = Fixture::new().await?;
+    let id = "0123456789abcdef".repeat(4);
+    let staged = ["locks/", "keys/", ""].map(|folder| match folder {
+        "" => fixture.path().join("config#1"),
+        folder => fixture.path().join(format!("{folder}{id}#1")),
+    });
+    for file in &staged {
+        std::fs::create_dir_all(file.parent().context("it is in a folder")?)?;
+        std::fs::write(file, "half")?;
+    }
+    fixture.reopen().await?;
+    for file in &staged {
+        assert!(std::fs::exists(file)?, "it may be somebody's");
+        let two_hours = std::time::Duration::from_secs(2 * 60 * 60);
+        let written = std::fs::metadata(file)?.modified()?;
+        let options = std::fs::File::options().write(true).open(file)?;
+        options.set_modified(written - two_hours)?;
+    }
+    fixture.reopen().await?;
+    for file in &staged {
+        assert!(!std::fs::exists(file)?, "nobody writes a key for an hour");
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_failed_write_is_not_committed_later() -> anyhow::Result<()> {
     let (ours, store) = in_memory().await?;
     let mut draft = ours.draft(None).await?;

@@ -1,0 +1,26 @@
+//! A seeded sample of the kill matrix.
+
+use anyhow::{Result, ensure};
+use trials::kills::{self, Plan};
+
+use crate::support::{can_trace, worker};
+
+/// How many workers are killed: enough that every operation and every kind of call is met, and few enough for a minute or two.
+const POINTS: usize = 50;
+
+/// Abuse 1, 2, 6; survival 185.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_complete_survives_a_kill_at_any_boundary() -> Result<()> {
+    if !can_trace() {
+        return Ok(());
+    }
+    let plan = Plan {
+        points: Some(POINTS),
+        seed: 3,
+        ..Plan::default()
+    };
+    let report = kills::run(&plan, &worker()).await?;
+    // A test that kills nobody shows nothing.
+    ensure!(report.killed() >= POINTS * 3 / 4, "{report}");
+    Ok(())
+}
