@@ -45,6 +45,7 @@ pub use blob_map::measure_index_memory;
 pub use draft::{BlobWriter, Content, Draft, File};
 pub use error::{Error, Kind, Problem, Result, Subject};
 pub use id::{BlobId, NotAnId, ObjectId, RepositoryId, SnapshotId};
+pub use lock::unlocked;
 pub use maintain::Forgotten;
 pub use repository::{Options, Repository};
 pub use snapshot::{Snapshot, SnapshotMeta};

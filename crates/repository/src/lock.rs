@@ -13,6 +13,7 @@ use std::{
 use jiff::{SignedDuration, Timestamp};
 use model::SharedClock;
 use serde::{Deserialize, Serialize};
+use tokio::sync::Notify;
 
 use crate::{
     compression::Compressors,
@@ -33,6 +34,9 @@ const DOUBTFUL_AFTER: Duration = Duration::from_secs(22 * 60);
 /// The locks that this process holds. A lock of our instance with our process number that is not among them was left by an earlier process
 /// with the same number, which is common in containers.
 static HELD: Mutex<BTreeSet<ObjectId>> = Mutex::new(BTreeSet::new());
+
+/// Tells whoever waits that a lock was removed.
+static REMOVED: Notify = Notify::const_new();
 
 /// What a lock excludes.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -88,6 +92,11 @@ struct Record {
 impl Locksmith {
     /// Takes a lock, after removing dead ones. Errors with [`Error::Locked`] when another is in the way.
     pub(crate) async fn acquire(&self, mode: Mode) -> Result<Lock> {
+        let smith = self.clone();
+        to_the_end(async move { smith.acquire_now(mode).await }).await
+    }
+
+    async fn acquire_now(&self, mode: Mode) -> Result<Lock> {
         let refreshed = self.clock.elapsed();
         let id = self.put(mode).await?;
         if let Err(error) = self.check_others(mode, id).await {
@@ -198,6 +207,7 @@ impl Locksmith {
     async fn remove(&self, id: ObjectId) -> Result<()> {
         let removed = self.storage.delete(ObjectKind::Lock, id).await;
         held().remove(&id);
+        REMOVED.notify_waiters();
         removed
     }
 }
@@ -205,20 +215,8 @@ impl Locksmith {
 impl Lock {
     /// Makes sure that the lock is still ours, and fresh enough for what is written next. Errors with [`Error::LockLost`].
     pub(crate) async fn confirm(&self) -> Result<()> {
-        let mut state = self.held.state.lock().await;
-        if state.released {
-            return Err(Error::LockLost);
-        }
-        let age = self
-            .held
-            .smith
-            .clock
-            .elapsed()
-            .saturating_sub(state.refreshed);
-        if age < REFRESH_AFTER {
-            return Ok(());
-        }
-        self.held.refresh(&mut state).await
+        let held = Arc::clone(&self.held);
+        to_the_end(async move { held.confirm().await }).await
     }
 
     /// Whether the lock is there now. While it is, nobody who excludes us has begun.
@@ -230,7 +228,8 @@ impl Lock {
 
     /// Removes the lock; afterwards [`Lock::confirm`] fails.
     pub(crate) async fn release(&self) -> Result<()> {
-        self.held.release().await
+        let held = Arc::clone(&self.held);
+        to_the_end(async move { held.release().await }).await
     }
 }
 
@@ -246,6 +245,19 @@ impl Drop for Lock {
 }
 
 impl Held {
+    /// Rewrites the lock if it is old. Errors when it is ours no longer.
+    async fn confirm(&self) -> Result<()> {
+        let mut state = self.state.lock().await;
+        if state.released {
+            return Err(Error::LockLost);
+        }
+        let age = self.smith.clock.elapsed().saturating_sub(state.refreshed);
+        if age < REFRESH_AFTER {
+            return Ok(());
+        }
+        self.refresh(&mut state).await
+    }
+
     /// Puts a new lock and removes the old one, provided that nobody has removed the old one meanwhile: who did took us for dead and may
     /// be deleting (abuse 18).
     async fn refresh(&self, state: &mut State) -> Result<()> {
@@ -283,14 +295,41 @@ impl Held {
 async fn keep_fresh(held: Arc<Held>) {
     loop {
         tokio::time::sleep(REFRESH_AFTER).await;
-        let mut state = held.state.lock().await;
-        if state.released {
+        let held = Arc::clone(&held);
+        let refreshed = to_the_end(async move {
+            let mut state = held.state.lock().await;
+            match state.released {
+                true => Ok(false),
+                false => held.refresh(&mut state).await.map(|()| true),
+            }
+        });
+        match refreshed.await {
+            Ok(true) => {}
+            Ok(false) => return,
+            // `confirm` reports it before anything is made to depend on the lock.
+            Err(error) => {
+                tracing::warn!(error = %error, "a repository's lock could not be refreshed");
+            }
+        }
+    }
+}
+
+/// Works to the end even if nobody waits for it any more: a lock that was half taken or half removed would stay for others to trip over.
+async fn to_the_end<T: Send + 'static>(
+    work: impl Future<Output = Result<T>> + Send + 'static,
+) -> Result<T> {
+    let done = tokio::spawn(work).await;
+    done.unwrap_or(Err(Error::Internal("work on a lock was interrupted")))
+}
+
+/// Waits until this process holds no locks: after work was abandoned, until its locks are removed, too.
+pub async fn unlocked() {
+    loop {
+        let removed = REMOVED.notified();
+        if held().is_empty() {
             return;
         }
-        if let Err(error) = held.refresh(&mut state).await {
-            // `confirm` reports it before anything is made to depend on the lock.
-            tracing::warn!(error = %error, "a repository's lock could not be refreshed");
-        }
+        removed.await;
     }
 }
 

@@ -188,3 +188,36 @@ async fn a_lock_that_nobody_can_read_counts_until_it_is_stale() {
     let there = place.storage.has(ObjectKind::Lock, garbage).await;
     assert!(!there.expect("memory works"), "it is removed");
 }
+
+#[tokio::test]
+async fn a_lock_that_nobody_waits_for_any_more_is_removed() {
+    // Abuse 67: a run that is told to end is dropped wherever it is, also while it takes its lock or gives it back.
+    let folder = tempfile::tempdir().expect("a folder for the test");
+    let place = Place {
+        // On a disk, each step of the work takes a while.
+        storage: Storage::local(folder.path()).expect("its path is plain"),
+        ..Place::new()
+    };
+    let becomes = async |wanted: usize| {
+        let reached = async {
+            while place.count().await != wanted {
+                tokio::task::yield_now().await;
+            }
+        };
+        let reached = tokio::time::timeout(Duration::from_secs(30), reached).await;
+        assert!(reached.is_ok(), "there are not {wanted} locks");
+    };
+    let smith = place.smith("a");
+    let mut taking = Box::pin(smith.acquire(Mode::Shared));
+    assert!(futures_util::poll!(&mut taking).is_pending());
+    drop(taking);
+    becomes(1).await;
+    becomes(0).await;
+
+    let lock = smith.acquire(Mode::Shared).await.expect("it is free");
+    let mut giving = Box::pin(lock.release());
+    assert!(futures_util::poll!(&mut giving).is_pending());
+    drop(giving);
+    std::mem::forget(lock);
+    becomes(0).await;
+}
