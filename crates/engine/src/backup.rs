@@ -4,26 +4,22 @@
 //! came late or with a wrong clock is not built upon. A run that met failures still makes a restorable snapshot, tagged `partial`.
 
 use std::sync::{Mutex, PoisonError};
-use std::{collections::HashSet, time::Duration};
+use std::time::Duration;
 
 use graph::Client;
 use jiff::{SignedDuration, Timestamp};
 use model::SharedClock;
-use repository::{Draft, Repository, Snapshot, SnapshotId, SnapshotMeta};
+use repository::{Draft, Repository, SnapshotId, SnapshotMeta};
 use workload::mail::backup::{Checkpoint, CheckpointFuture, Context, Progress, Report};
 
 use crate::{
     Account, Error, Result, Vault,
     open::{self, Local},
+    snapshots::{self, latest, token},
 };
 
 /// Between the times of two snapshots at least.
 const STEP: SignedDuration = SignedDuration::from_millis(1);
-/// The tag that carries a run's fencing token, before its number.
-const TOKEN_TAG: &str = "token-";
-/// The tag of a snapshot that does not hold everything.
-pub const PARTIAL_TAG: &str = "partial";
-
 /// Messages fetched between two checkpoints: some minutes of work at the documented limits.
 pub const CHECKPOINT_EVERY: u64 = 5_000;
 
@@ -131,28 +127,6 @@ async fn bring_up_to_date(
         .map_err(Error::workload("the mailbox could not be backed up"))
 }
 
-/// The snapshot that a run starts from and that a restore takes by default: of the last run's snapshots the one that no other was made from,
-/// whatever the clock said meanwhile (abuse 53).
-#[must_use]
-pub fn latest(snapshots: &[(SnapshotId, Snapshot)]) -> Option<&(SnapshotId, Snapshot)> {
-    let last = snapshots
-        .iter()
-        .map(|(_, snapshot)| token(snapshot))
-        .max()?;
-    let of_last_run = || snapshots.iter().filter(|(_, s)| token(s) == last);
-    let built_upon: HashSet<SnapshotId> = of_last_run().filter_map(|(_, s)| s.parent).collect();
-    of_last_run().max_by_key(|(id, snapshot)| (!built_upon.contains(id), snapshot.time))
-}
-
-/// The fencing token of the run that made the snapshot; 0 for one that Keepwell did not make.
-fn token(snapshot: &Snapshot) -> u64 {
-    let tokens = snapshot
-        .tags
-        .iter()
-        .filter_map(|tag| tag.strip_prefix(TOKEN_TAG)?.parse().ok());
-    tokens.max().unwrap_or(0)
-}
-
 /// Names the snapshots of one run.
 struct Snapshots<'a> {
     setting: Setting<'a>,
@@ -173,15 +147,11 @@ impl Snapshots<'_> {
     }
 
     fn meta(&self, partial: bool) -> SnapshotMeta {
-        let mut tags = vec![format!("{TOKEN_TAG}{}", self.token)];
-        if partial {
-            tags.push(PARTIAL_TAG.to_owned());
-        }
         SnapshotMeta {
             time: self.time(),
             hostname: self.account.id.to_string(),
             username: "keepwell".to_owned(),
-            tags,
+            tags: snapshots::tags(self.token, partial),
             paths: vec!["/".to_owned()],
         }
     }

@@ -36,7 +36,7 @@ pub async fn existing(local: Local<'_>, account: &Account) -> Result<Repository>
 ///
 /// # Errors
 /// As [`existing`], and when it cannot be made.
-pub(crate) async fn or_make(local: Local<'_>, account: &Account) -> Result<Repository> {
+pub async fn or_make(local: Local<'_>, account: &Account) -> Result<Repository> {
     match find(local, account).await? {
         Found::Opened(repository) => Ok(repository),
         Found::NeverMade => make(local, account).await,

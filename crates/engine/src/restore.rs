@@ -7,11 +7,7 @@ use workload::mail::{
     restore::{self, Destination, ItemReport, Options, Report, Selection},
 };
 
-use crate::{
-    Account, Error, Result,
-    backup::{Setting, latest},
-    open,
-};
+use crate::{Account, Error, Result, backup::Setting, open, snapshots::latest};
 
 /// What to restore, and where to.
 #[derive(Clone, Debug)]

@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::{Context, Result};
 use emulator::{Exchange, FaultRule};
-use engine::{Account, backup::PARTIAL_TAG};
+use engine::{Account, snapshots::PARTIAL_TAG};
 use tokio::sync::Notify;
 
 use crate::stage::{Held, Stage, differences, mail};
@@ -41,7 +41,7 @@ fn is_content(exchange: &Exchange) -> bool {
 /// The newest snapshot's messages and tags.
 async fn newest(stage: &Stage, account: &Account) -> Result<(Held, Vec<String>)> {
     let snapshots = stage.repository(account).await?.snapshots().await?;
-    let (id, latest) = engine::backup::latest(&snapshots).context("there is a snapshot")?;
+    let (id, latest) = engine::snapshots::latest(&snapshots).context("there is a snapshot")?;
     Ok((stage.snapshot(account, *id).await?, latest.tags.clone()))
 }
 

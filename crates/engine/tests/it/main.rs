@@ -7,6 +7,7 @@ mod interrupted;
 mod opening;
 mod regressions;
 mod restore;
+mod retention;
 mod stage;
 mod vault;
 mod weather;

@@ -54,7 +54,7 @@ async fn tamper(
 ) -> Result<()> {
     let repository = stage.repository(account).await?;
     let snapshots = repository.snapshots().await?;
-    let (id, latest) = engine::backup::latest(&snapshots).context("there is a snapshot")?;
+    let (id, latest) = engine::snapshots::latest(&snapshots).context("there is a snapshot")?;
     let mut draft = repository.draft(Some(*id)).await?;
     change(&mut draft).await?;
     let meta = SnapshotMeta {

@@ -123,7 +123,7 @@ async fn newest(stage: &Stage, account: &Account) -> Result<Held> {
         return Ok(Held::new());
     };
     let snapshots = repository.snapshots().await?;
-    match engine::backup::latest(&snapshots) {
+    match engine::snapshots::latest(&snapshots) {
         Some((id, _)) => stage.snapshot(account, *id).await,
         None => Ok(Held::new()),
     }
