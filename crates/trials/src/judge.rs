@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::Path, sync::Arc};
 use anyhow::{Context, Result, ensure};
 use engine::{
     Vault,
-    backup::{PARTIAL_TAG, latest},
+    snapshots::{PARTIAL_TAG, latest},
 };
 use repository::SnapshotId;
 
