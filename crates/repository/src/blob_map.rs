@@ -81,20 +81,12 @@ impl BlobMap {
         self.len
     }
 
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "for those who remove what is not needed")
-    )]
     /// All blobs that were added, by id, and whether each is marked.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (Location, bool)> {
         let records = self.buckets.iter().flatten();
         records.filter_map(|record| Some((self.locate(record)?, record.pack & MARK != 0)))
     }
 
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "for those who remove what is not needed")
-    )]
     /// Marks a blob. Says whether it had no mark before; nothing if there is no such blob.
     pub(crate) fn mark(&mut self, kind: BlobKind, id: BlobId) -> Option<bool> {
         let (bucket, at) = self.find(kind, id);

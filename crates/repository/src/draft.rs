@@ -31,6 +31,8 @@ mod packer;
 mod writer;
 
 use directory::{Directory, Entries, Entry, Reading};
+pub(crate) use open_packs::Purpose;
+pub(crate) use packer::INDEX_FILE_BLOBS;
 use packer::Packer;
 pub use writer::{BlobWriter, Content};
 

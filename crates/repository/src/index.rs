@@ -43,6 +43,8 @@ struct Known {
     blobs: BlobMap,
     /// How often everything has been forgotten.
     generation: u64,
+    /// How many files there are, read or not, as far as is known.
+    listed: usize,
 }
 
 impl Index {
@@ -104,9 +106,15 @@ impl Index {
         (blobs as u64, bytes as u64)
     }
 
+    /// How many index files there are, by the last listing and what was written since.
+    pub(crate) fn file_count(&self) -> usize {
+        self.known().listed
+    }
+
     /// Takes in index files that we have just written, and what they list.
     pub(crate) fn adopt(&self, files: Vec<ObjectId>, blobs: BlobMap) -> Result<(), Problem> {
         let mut known = self.known_mut();
+        known.listed += files.len();
         known.files.extend(files);
         known.blobs.extend(blobs)
     }
@@ -134,6 +142,7 @@ impl Index {
                 ..Known::default()
             };
         }
+        known.listed = files.len();
         files.retain(|file| !known.files.contains(&file.id));
         files.sort_by_key(|file| std::cmp::Reverse(file.size_bytes));
         unread.files = files;

@@ -42,7 +42,12 @@ enum KindName {
 
 impl IndexFile {
     pub(crate) fn blob_count(&self) -> usize {
-        self.packs.iter().map(|pack| pack.blobs.len()).sum()
+        self.packs.iter().map(IndexedPack::blob_count).sum()
+    }
+
+    /// Whether it is one of those that are read before the lists of content.
+    pub(crate) fn lists_directories(&self) -> bool {
+        self.packs.iter().any(IndexedPack::lists_directories)
     }
 }
 
@@ -62,6 +67,20 @@ impl IndexedPack {
             })
             .collect();
         Self { id, blobs }
+    }
+
+    pub(crate) fn blob_count(&self) -> usize {
+        self.blobs.len()
+    }
+
+    pub(crate) fn lists_directories(&self) -> bool {
+        let mut blobs = self.blobs.iter();
+        blobs.any(|blob| matches!(blob.kind, KindName::Tree))
+    }
+
+    /// The sealed blobs together.
+    pub(crate) fn listed_bytes(&self) -> u64 {
+        self.blobs.iter().map(|blob| u64::from(blob.length)).sum()
     }
 
     /// The blobs. Errors when one is larger than any that we would read.

@@ -3,6 +3,13 @@
 //! Everything here may run beside readers, and beside writers who hold a shared lock, ours or restic's. What a crash leaves at any point is a
 //! repository that passes every check, and the next run finishes the work. See `docs/format/repository.md` for the order.
 
+mod census;
+mod doomed;
 mod forget;
+mod plan;
+mod prune;
+mod reindex;
+mod rewrite;
 
 pub use forget::Forgotten;
+pub use prune::{PruneOptions, PruneReport};

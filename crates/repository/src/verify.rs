@@ -140,7 +140,7 @@ impl Repository {
         Ok(())
     }
 
-    async fn index_file(&self, id: ObjectId) -> Result<IndexFile> {
+    pub(crate) async fn index_file(&self, id: ObjectId) -> Result<IndexFile> {
         let sealed = self.0.storage.get(ObjectKind::Index, id).await?;
         sealed_file::decode(&self.0.key, &sealed)
             .map_err(|problem| Error::damaged(Subject::Object(ObjectKind::Index, id), problem))

@@ -37,6 +37,8 @@ pub struct Watched {
     state: Arc<State>,
 }
 
+type Act = Box<dyn FnOnce() + Send>;
+
 #[derive(Default)]
 struct State {
     log: Mutex<Vec<(Deed, String)>>,
@@ -47,7 +49,7 @@ struct State {
     /// What is not permitted: a deed below a folder.
     forbidden: Mutex<Vec<(Deed, String)>>,
     /// What is done once, before a deed below a folder.
-    before: Mutex<Option<(Deed, String, Box<dyn FnOnce() + Send>)>>,
+    before: Mutex<Option<(Deed, String, Act)>>,
 }
 
 impl Watched {

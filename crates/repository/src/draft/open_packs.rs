@@ -33,7 +33,8 @@ impl Purpose {
         }
     }
 
-    fn pack_bytes(self) -> usize {
+    /// A pack is stored when it has grown to this.
+    pub(crate) fn pack_bytes(self) -> usize {
         match self {
             Self::Content => CONTENT_PACK_BYTES,
             Self::State | Self::Tree => STATE_PACK_BYTES,

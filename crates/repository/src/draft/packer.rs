@@ -29,7 +29,7 @@ use crate::{
 };
 
 /// An index file is written when this many blobs are to be listed, as restic does. It bounds memory, too.
-const INDEX_FILE_BLOBS: usize = 50_000;
+pub(crate) const INDEX_FILE_BLOBS: usize = 50_000;
 /// More operations than processors, so that these work while packs are being written.
 const EXTRA_OPERATIONS: usize = 2;
 
@@ -124,8 +124,8 @@ impl Packer {
         self.locked().await.map(drop)
     }
 
-    /// Makes sure that the lock held while the snapshot was written: whoever was stopped just before may have written it after everything
-    /// else that it needs was pruned (abuse 18).
+    /// Makes sure that the lock still held when something was written that others rely on: whoever was stopped just before may have written it
+    /// after everything that it needs was pruned (abuse 18).
     pub(crate) async fn held_lock(&self) -> Result<()> {
         match self.lock.get() {
             Some(lock) if lock.is_present().await? => Ok(()),
@@ -226,6 +226,12 @@ impl Packer {
                 .storage
                 .put(ObjectKind::Index, sealed.into())
                 .await?;
+            if let Err(error) = self.held_lock().await {
+                // The packs that it lists may have been pruned before it could be seen.
+                let storage = &self.inner.storage;
+                storage.delete(ObjectKind::Index, id).await?;
+                return Err(error);
+            }
             self.own().files.push(id);
         }
         Ok(())

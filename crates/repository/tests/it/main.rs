@@ -8,5 +8,6 @@ mod large;
 mod locks;
 mod model;
 mod opening;
+mod prune;
 mod restic;
 mod support;
