@@ -95,7 +95,7 @@ pub enum Kind {
     Invalid,
     /// Data on disk is damaged, gone or another's.
     Corrupt,
-    /// A file, the storage or Microsoft could not be reached; try again.
+    /// A file, the storage or Microsoft could not be reached, or somebody else is at work in the repository; try again.
     Unavailable,
 }
 
@@ -109,11 +109,17 @@ impl Error {
             }
             Self::NoData(_) | Self::NoAccount(_) | Self::NoSnapshot => Kind::NotFound,
             Self::Damaged { .. } | Self::Gone(_) | Self::OtherRepository(_) => Kind::Corrupt,
-            Self::File { .. }
-            | Self::Answer(_)
-            | Self::Repository { .. }
-            | Self::Graph { .. }
-            | Self::Workload { .. } => Kind::Unavailable,
+            Self::Repository { source, .. }
+            | Self::Workload {
+                source: workload::Error::Repository { source, .. },
+                ..
+            } => of_repository(source),
+            Self::Workload { source, .. } if source.kind() == workload::Kind::Corrupt => {
+                Kind::Corrupt
+            }
+            Self::File { .. } | Self::Answer(_) | Self::Graph { .. } | Self::Workload { .. } => {
+                Kind::Unavailable
+            }
         }
     }
 
@@ -127,5 +133,14 @@ impl Error {
 
     pub(crate) fn workload(what: &'static str) -> impl FnOnce(workload::Error) -> Self {
         move |source| Self::Workload { what, source }
+    }
+}
+
+fn of_repository(error: &repository::Error) -> Kind {
+    match error.kind() {
+        // The password is made from what the data folder holds, so that it does not fit is no slip of somebody's fingers.
+        repository::Kind::Corrupt | repository::Kind::Unauthorized => Kind::Corrupt,
+        repository::Kind::Invalid => Kind::Invalid,
+        _ => Kind::Unavailable,
     }
 }

@@ -5,7 +5,7 @@
 
 use jiff::{Timestamp, tz::TimeZone};
 use model::{Reason, Retention};
-use repository::{Forgotten, SnapshotId};
+use repository::{Forgotten, Progress, PruneOptions, PruneReport, SnapshotId};
 
 use crate::{
     Account, Error, Result,
@@ -75,4 +75,22 @@ pub async fn forget(
             .map_err(Error::repository("the restore points could not be removed"))?
     };
     Ok(Outcome { points, forgotten })
+}
+
+/// Records what nothing needs any more, deletes what was recorded long enough ago, and puts small packs and index files together. `progress` is told of
+/// packs that are put together.
+///
+/// # Errors
+/// When the repository cannot be read or written, is damaged so that what is needed cannot be told, or somebody else deletes in it.
+pub async fn prune(
+    local: Local<'_>,
+    account: &Account,
+    options: PruneOptions,
+    progress: impl FnMut(Progress) + Send,
+) -> Result<PruneReport> {
+    let repository = open::existing(local, account).await?;
+    repository
+        .prune(options, progress)
+        .await
+        .map_err(Error::repository("the repository could not be pruned"))
 }

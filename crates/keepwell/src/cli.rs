@@ -4,9 +4,9 @@ use std::{net::SocketAddr, path::PathBuf, str::FromStr};
 
 use clap::{Args, Parser, Subcommand};
 
-const BEGUN: &str = "\
-An account has \"no backup yet\" while its first backup has not begun to store: its folder is there, without a
-`config` and with nothing in `data`, `index` and `snapshots`. A folder that is gone counts as damage.";
+mod repository;
+
+pub(crate) use repository::{Forget, Prune, Repository, Which};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -112,42 +112,6 @@ fn is_user(user: &str) -> bool {
     let is_bad = |c: char| c.is_whitespace() || c.is_control();
     let parts: Vec<&str> = user.split('@').collect();
     parts.len() <= 2 && parts.iter().all(|part| !part.is_empty()) && !user.contains(is_bad)
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum Repository {
-    /// Name the accounts and where their repositories lie
-    #[command(after_help = format!("{BEGUN}\n\n{EXIT_CODES}"))]
-    List {
-        #[command(flatten)]
-        data: Data,
-        /// Print a JSON list with `account`, `id`, `path` and `begun` (false: no backup yet) of each
-        #[arg(long)]
-        json: bool,
-    },
-    /// Print the password for stock restic, and nothing else
-    #[command(after_help = EXIT_CODES)]
-    Password {
-        /// Its address, the part of it before the @, or its id
-        account: String,
-        #[command(flatten)]
-        data: Data,
-    },
-    /// Read every byte of a repository, or of all, and say whether it is sound
-    #[command(after_help = format!("{BEGUN}\n\n{EXIT_CODES}"))]
-    Verify {
-        /// Its address, the part of it before the @, or its id; all accounts when left out
-        account: Option<String>,
-        #[command(flatten)]
-        data: Data,
-    },
-}
-
-#[derive(Args, Debug)]
-pub(crate) struct Data {
-    /// The data folder
-    #[arg(long, value_name = "DIR")]
-    pub(crate) data: PathBuf,
 }
 
 pub(crate) fn parse() -> Cli {

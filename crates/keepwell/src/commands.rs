@@ -2,9 +2,10 @@
 
 mod demo;
 pub(crate) mod emulator;
-pub(crate) mod repository;
+mod instance;
+mod repository;
 
-use std::io::IsTerminal;
+use std::{io::IsTerminal, time::Duration};
 
 use anyhow::Context;
 use tokio::runtime::Runtime;
@@ -12,19 +13,25 @@ use tokio::runtime::Runtime;
 use crate::{
     cli::{Cli, Command},
     exit::Verdict,
+    interrupt::unless_interrupted,
 };
+
+/// What still computes for work that was interrupted is not waited for longer.
+const ENDING_MAX: Duration = Duration::from_secs(1);
 
 /// Carries out what the command line says.
 pub(crate) fn run(cli: Cli) -> anyhow::Result<Verdict> {
     start_logging();
     let runtime = Runtime::new().context("the asynchronous runtime could not be started")?;
-    runtime.block_on(async {
+    let outcome = runtime.block_on(async {
         match cli.command {
-            Command::Demo(options) => demo::run(options).await,
+            Command::Demo(options) => unless_interrupted(demo::run(options)).await,
             Command::Emulator(options) => emulator::run(options).await,
-            Command::Repository(command) => repository::run(command).await,
+            Command::Repository(command) => unless_interrupted(repository::run(command)).await,
         }
-    })
+    });
+    runtime.shutdown_timeout(ENDING_MAX);
+    outcome
 }
 
 /// Logs go to standard error, warnings only unless `RUST_LOG` asks for more.

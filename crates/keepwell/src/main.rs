@@ -7,6 +7,7 @@ use std::process::ExitCode;
 mod cli;
 mod commands;
 mod exit;
+mod interrupt;
 mod out;
 
 fn main() -> ExitCode {

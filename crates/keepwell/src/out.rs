@@ -4,8 +4,9 @@
 //! which is an error.
 
 use std::{
-    io::{self, Write},
+    io::{self, IsTerminal, Write},
     path::Path,
+    sync::{Mutex, PoisonError},
 };
 
 use anyhow::Context;
@@ -27,6 +28,43 @@ pub(crate) fn result(line: &str) -> anyhow::Result<()> {
 /// A line of the story.
 pub(crate) fn story(line: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{line}");
+}
+
+/// A line on standard error that is written over as work goes on, if that is a terminal; it disappears in the end.
+pub(crate) struct Line {
+    subject: String,
+    /// What it says now; `None` where nobody watches.
+    shown: Option<Mutex<String>>,
+}
+
+impl Line {
+    /// A line that begins with `subject`.
+    pub(crate) fn new(subject: String) -> Self {
+        let shown = io::stderr().is_terminal().then(Mutex::default);
+        Self { subject, shown }
+    }
+
+    /// Says something else.
+    pub(crate) fn show(&self, text: &str) {
+        let Some(shown) = &self.shown else {
+            return;
+        };
+        let mut shown = shown.lock().unwrap_or_else(PoisonError::into_inner);
+        if *shown != text {
+            text.clone_into(&mut shown);
+            // Back to the margin, and away with what was longer.
+            let _ = write!(io::stderr().lock(), "\r{}{text}\x1b[K", self.subject);
+        }
+    }
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        let shown = self.shown.as_mut().map(Mutex::get_mut);
+        if shown.is_some_and(|shown| shown.is_ok_and(|shown| !shown.is_empty())) {
+            let _ = write!(io::stderr().lock(), "\r\x1b[K");
+        }
+    }
 }
 
 /// A number of things: `1 account`, `2 accounts`.

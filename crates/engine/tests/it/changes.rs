@@ -248,7 +248,7 @@ async fn folders_are_held_as_deep_as_exchange_lets_them_go() -> Result<()> {
     })??;
     let (outcome, _) = tokio::spawn(async move {
         let outcome = stage.back_up_equal(&account).await?;
-        let report = engine::verify::run(stage.setting().local(), &account).await?;
+        let report = engine::verify::run(stage.setting().local(), &account, |_| ()).await?;
         assert!(report.is_sound(), "{:?}", report.damage);
         stage.restic_agrees(&account)?;
         anyhow::Ok(outcome)

@@ -134,7 +134,7 @@ impl<'a> Tour<'a> {
     async fn verify(&mut self, accounts: &[Account]) -> anyhow::Result<()> {
         let (mut blobs, mut bytes) = (0, 0);
         for account in accounts {
-            let report = verify::run(self.stage.setting().local(), account)
+            let report = verify::run(self.stage.setting().local(), account, |_| ())
                 .await
                 .with_context(|| format!("{} could not be verified", account.address))?;
             for damage in &report.damage {

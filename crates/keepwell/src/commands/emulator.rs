@@ -7,6 +7,7 @@ use serde::Serialize;
 use crate::{
     cli,
     exit::Verdict,
+    interrupt,
     out::{result, story},
 };
 
@@ -44,7 +45,7 @@ pub(crate) async fn run(options: cli::Emulator) -> anyhow::Result<Verdict> {
         .await
         .context("the emulated tenant could not be started")?;
     // Before anybody is told that it is ready, and may want it to stop.
-    let end = listen_for_the_end().context("the signal to stop could not be awaited")?;
+    let end = interrupt::listen().context("the signal to stop could not be awaited")?;
     let ready = Ready {
         http: running.base_url.clone(),
         tenant_id: running.tenant_id.to_string(),
@@ -57,25 +58,6 @@ pub(crate) async fn run(options: cli::Emulator) -> anyhow::Result<Verdict> {
         .context("the signal to stop could not be awaited")?;
     running.stop().await;
     Ok(Verdict::Good)
-}
-
-/// Listens for Ctrl-C, and on Unix for whoever ends processes in order, from the moment it is called.
-fn listen_for_the_end() -> std::io::Result<impl Future<Output = std::io::Result<()>>> {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        let mut interrupt = signal(SignalKind::interrupt())?;
-        let mut terminate = signal(SignalKind::terminate())?;
-        Ok(async move {
-            tokio::select! {
-                _ = interrupt.recv() => {}
-                _ = terminate.recv() => {}
-            }
-            Ok(())
-        })
-    }
-    #[cfg(not(unix))]
-    Ok(tokio::signal::ctrl_c())
 }
 
 /// The world that the command line describes.

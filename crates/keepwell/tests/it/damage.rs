@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// A copy of the shared run's data, to be damaged.
-fn copy() -> Result<(TempDir, Vec<Repository>)> {
+pub(crate) fn copy() -> Result<(TempDir, Vec<Repository>)> {
     let demo = Demo::shared()?;
     let to = TempDir::new()?;
     for file in files(demo.data())? {

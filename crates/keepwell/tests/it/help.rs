@@ -48,8 +48,28 @@ fn of_the_emulator() -> Result<()> {
 
 #[test]
 fn of_the_repositories() -> Result<()> {
-    check(&["repository"], &["list", "password", "verify"])?;
+    check(
+        &["repository"],
+        &["list", "password", "verify", "forget", "prune"],
+    )?;
     check(&["repository", "list"], &["--data <DIR>", "--json"])?;
     check(&["repository", "password"], &["<ACCOUNT>", "--data <DIR>"])?;
-    check(&["repository", "verify"], &["[ACCOUNT]", "--data <DIR>"])
+    let which = ["[ACCOUNT]", "--data <DIR>", "--json"];
+    check(&["repository", "verify"], &which)?;
+    check(
+        &["repository", "prune"],
+        &[&which[..], &["--dry-run"]].concat(),
+    )?;
+    let rules = [
+        "--keep-last <N>",
+        "--keep-hourly <N>",
+        "--keep-daily <N>",
+        "--keep-weekly <N>",
+        "--keep-monthly <N>",
+        "--keep-yearly <N>",
+        "--keep-within <AGE>",
+        "--time-zone <ZONE>",
+        "--dry-run",
+    ];
+    check(&["repository", "forget"], &[&which[..], &rules].concat())
 }

@@ -8,6 +8,7 @@ mod emulator;
 mod errors;
 mod help;
 mod mail;
+mod maintenance;
 mod repositories;
 mod run;
 mod secrets;

@@ -246,8 +246,8 @@ proptest! {
         if let Some(newest) = complete.max_by_key(|at| (points[*at].time, *at)) {
             prop_assert!(kept(newest));
         }
-        for at in 0..points.len() {
-            prop_assert!(kept(at) || !points[at].pinned);
+        for (at, point) in points.iter().enumerate() {
+            prop_assert!(kept(at) || !point.pinned);
         }
         let counts = policy.last + policy.hourly + policy.daily + policy.weekly + policy.monthly + policy.yearly;
         if counts > 0 && points.iter().any(|point| point.holds != Holds::Passed) {
@@ -273,7 +273,6 @@ proptest! {
 
     #[test]
     fn forgetting_twice_forgets_nothing_more(policy in policies(), points in some_points()) {
-        // Only for what counts from the newest point on: the oldest point that fills up a rule may be another the next time.
         let left = |points: &[Point]| -> Vec<Point> {
             let reasons = policy.apply(points, &TimeZone::UTC, now());
             let kept = points.iter().zip(reasons).filter(|(_, reasons)| !reasons.is_empty());

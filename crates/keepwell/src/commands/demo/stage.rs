@@ -73,7 +73,7 @@ impl Stage {
             emulator,
             vault,
             clock,
-            instance: commands::repository::instance(),
+            instance: commands::instance::name(),
             tenant,
         })
     }
