@@ -140,7 +140,7 @@ impl Errand {
     }
 
     async fn verify(&self, setting: Setting<'_>) -> Result<Answer> {
-        let report = engine::verify::run(setting.local(), &self.account).await?;
+        let report = engine::verify::run(setting.local(), &self.account, |_| ()).await?;
         Ok(Answer {
             snapshot: None,
             complete: report.is_sound(),

@@ -143,10 +143,10 @@ pub(crate) struct Forget {
         hide_default_value = true
     )]
     keep_yearly: u32,
-    /// Keep all that are not older than this, for instance 30d or 1y6m, as seen from the newest
+    /// Keep all that are at most so much older than the newest, for instance 30d or 1y6m
     #[arg(long, value_name = "AGE", group = "policy")]
     keep_within: Option<Age>,
-    /// The time zone whose hours, days and so on are meant, for instance Europe/Berlin
+    /// Whose hours and days are meant, for instance Europe/Berlin
     #[arg(long, value_name = "ZONE", default_value = "UTC", value_parser = time_zone)]
     pub(crate) time_zone: TimeZone,
     /// Only say what would be forgotten
