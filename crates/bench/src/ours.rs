@@ -87,6 +87,7 @@ fn options() -> Options {
     Options {
         clock: SystemClock::shared(),
         instance: "bench".to_owned(),
+        cache: None,
     }
 }
 

@@ -101,5 +101,6 @@ fn options(local: Local<'_>) -> Options {
     Options {
         clock: local.clock.clone(),
         instance: local.instance.to_owned(),
+        cache: None,
     }
 }

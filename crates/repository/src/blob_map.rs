@@ -125,9 +125,18 @@ impl BlobMap {
         pack: ObjectId,
         entries: impl IntoIterator<Item = Entry>,
     ) -> Result<(), Problem> {
-        let number = self.add_packs([pack])?;
-        for entry in entries {
-            self.set(Record::new(number, entry));
+        self.add_packs_with(&[pack], entries.into_iter().map(|entry| (0, entry)))
+    }
+
+    /// Adds packs and their blobs, each with the number of its pack among these.
+    pub(crate) fn add_packs_with(
+        &mut self,
+        packs: &[ObjectId],
+        blobs: impl IntoIterator<Item = (u32, Entry)>,
+    ) -> Result<(), Problem> {
+        let base = self.add_packs(packs.iter().copied())?;
+        for (number, entry) in blobs {
+            self.set(Record::new(base + number, entry));
         }
         Ok(())
     }

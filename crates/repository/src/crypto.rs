@@ -4,6 +4,7 @@
 
 use aes256ctr_poly1305aes::{Aes256CtrPoly1305Aes, Nonce, Tag, aead::AeadInPlace};
 use rand::Rng;
+use sha2::{Digest, Sha256};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use crate::error::Problem;
@@ -28,6 +29,19 @@ impl Key {
     /// The key with these bytes, in the order `encryption | k | r`.
     pub(crate) fn from_bytes(bytes: [u8; 64]) -> Self {
         Self(Box::new(bytes))
+    }
+
+    /// Another key, for a purpose and a thing, which tells nothing of this one.
+    pub(crate) fn derive(&self, purpose: &str, thing: &[u8]) -> Self {
+        let mut bytes = Box::new([0; 64]);
+        for (half, number) in bytes.chunks_exact_mut(32).zip(["1", "2"]) {
+            let mut hash = Sha256::new();
+            hash.update(format!("keepwell {purpose} key {number}: "));
+            hash.update(&self.0[..]);
+            hash.update(thing);
+            half.copy_from_slice(&hash.finalize());
+        }
+        Self(bytes)
     }
 
     /// The bytes, in the order `encryption | k | r`.

@@ -237,7 +237,7 @@ impl Draft {
             storage.delete(ObjectKind::Snapshot, id).await?;
             return Err(error);
         }
-        packer.publish()?;
+        packer.publish().await?;
         let id = SnapshotId::from(id);
         self.parent = Some((id, tree));
         Ok(Some(id))

@@ -14,6 +14,9 @@ pub enum Error {
     /// There is nothing that could be a repository.
     #[error("there is no repository here")]
     NoRepository,
+    /// The storage holds another repository than the one that was opened with the help of the cache.
+    #[error("the storage holds another repository than it did")]
+    AnotherRepository,
     /// A repository is there already.
     #[error("there is a repository here already")]
     Exists,
@@ -112,9 +115,12 @@ impl Error {
     pub fn kind(&self) -> Kind {
         match self {
             Self::NoRepository | Self::NotFound(_) => Kind::NotFound,
-            Self::Exists | Self::Locked { .. } | Self::LockLost | Self::Pruned | Self::Taken(_) => {
-                Kind::Conflict
-            }
+            Self::Exists
+            | Self::AnotherRepository
+            | Self::Locked { .. }
+            | Self::LockLost
+            | Self::Pruned
+            | Self::Taken(_) => Kind::Conflict,
             Self::WrongPassword => Kind::Unauthorized,
             Self::Storage { .. } | Self::Source(_) | Self::Incomplete => Kind::Unavailable,
             Self::Version(_) | Self::Path(_) | Self::LastSnapshot => Kind::Invalid,

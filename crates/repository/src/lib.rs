@@ -11,6 +11,7 @@
 
 mod blob;
 mod blob_map;
+mod cache;
 mod chunker;
 #[cfg(test)]
 mod codec_tests;

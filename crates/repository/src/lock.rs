@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 
 use crate::{
+    cache::Marks,
     compression::Compressors,
     crypto::Key,
     error::{Error, Problem, Result},
@@ -55,6 +56,8 @@ pub(crate) struct Locksmith {
     pub(crate) clock: SharedClock,
     /// Stands in the lock as host name; must differ between instances that run at the same time.
     pub(crate) instance: String,
+    /// Where it is noted which locks are held, if there is a cache.
+    pub(crate) marks: Option<Marks>,
 }
 
 /// A held lock. Dropping it removes it in the background; [`Lock::release`] waits for that.
@@ -197,6 +200,7 @@ impl Locksmith {
         let id = ObjectId::of(&sealed);
         // Before it can be seen, lest another handle in this process take it for an orphan.
         held().insert(id);
+        self.mark(move |marks| marks.set(id)).await;
         let put = self.storage.put_as(ObjectKind::Lock, id, sealed).await;
         if put.is_err() {
             self.remove(id).await.ok();
@@ -206,9 +210,20 @@ impl Locksmith {
 
     async fn remove(&self, id: ObjectId) -> Result<()> {
         let removed = self.storage.delete(ObjectKind::Lock, id).await;
+        if removed.is_ok() {
+            self.mark(move |marks| marks.clear(id)).await;
+        }
         held().remove(&id);
         REMOVED.notify_waiters();
         removed
+    }
+
+    async fn mark(&self, change: impl FnOnce(&Marks) + Send + 'static) {
+        if let Some(marks) = self.marks.clone() {
+            tokio::task::spawn_blocking(move || change(&marks))
+                .await
+                .ok();
+        }
     }
 }
 
@@ -331,6 +346,11 @@ pub async fn unlocked() {
         }
         removed.await;
     }
+}
+
+/// Whether this process holds the lock.
+pub(crate) fn is_held(id: ObjectId) -> bool {
+    held().contains(&id)
 }
 
 fn held() -> std::sync::MutexGuard<'static, BTreeSet<ObjectId>> {

@@ -1,6 +1,6 @@
 //! A repository: made, opened, and the things that are read from it.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, path::PathBuf, sync::Arc};
 
 use bytes::Bytes;
 use model::SharedClock;
@@ -8,6 +8,7 @@ use model::SharedClock;
 use crate::{
     blob::{self, BlobKind},
     blob_map::Location,
+    cache::{Cache, Folder, Marks, Opening},
     compression::Compressors,
     config::Config,
     crypto::Key,
@@ -16,7 +17,7 @@ use crate::{
     id::{BlobId, ObjectId, RepositoryId, SnapshotId},
     index::Index,
     key::KeyFile,
-    lock::Locksmith,
+    lock::{self, Locksmith},
     sealed_file,
     snapshot::Snapshot,
     storage::{ObjectKind, Storage},
@@ -35,6 +36,9 @@ pub struct Options {
     /// Names this instance in locks, as restic's host name does. Instances that run at the same time must have different names; an instance
     /// that was restarted should have the name it had, because its dead locks are then removed.
     pub instance: String,
+    /// A folder of this computer for this one repository's cache, which need not exist and may be deleted at any time. Without one, each opening
+    /// asks the storage for everything.
+    pub cache: Option<PathBuf>,
 }
 
 /// An open repository. Clones share its index and caches.
@@ -46,6 +50,7 @@ pub(crate) struct Inner {
     pub(crate) key: Key,
     pub(crate) options: Options,
     pub(crate) compressors: Compressors,
+    pub(crate) cache: Option<Cache>,
     pub(crate) index: Index,
     pub(crate) trees: TreeCache,
     id: RepositoryId,
@@ -64,7 +69,7 @@ impl Repository {
                 return Err(Error::damaged(Subject::Config, Problem::Missing));
             }
         }
-        let (key, made) = match find_keys(&storage, password).await {
+        let ((key, file), made) = match find_keys(&storage, password).await {
             Ok(keys) => (
                 keys.into_iter().next().ok_or(Error::Internal("no key"))?,
                 None,
@@ -72,25 +77,34 @@ impl Repository {
             Err(Error::NoRepository | Error::WrongPassword) => {
                 let key = Key::random();
                 let file = seal_key(key.clone(), password.to_owned(), options.clone()).await?;
-                (key, Some(storage.put(ObjectKind::Key, file).await?))
+                let made = storage.put(ObjectKind::Key, file.clone()).await?;
+                ((key, file), Some(made))
             }
             Err(error) => return Err(error),
         };
         let config = Config::random();
-        let created = storage.create_config(config.seal(&key).into()).await;
+        let sealed = Bytes::from(config.seal(&key));
+        let created = storage.create_config(sealed.clone()).await;
         if let (Err(Error::Exists), Some(id)) = (&created, made) {
             // Somebody was faster, and our key would open nothing of theirs.
             storage.delete(ObjectKind::Key, id).await?;
         }
         created?;
-        Ok(Self::new(storage, key, options, config.id))
+        let repository = Self::new(storage, key, options, config.id).await?;
+        repository.keep_opening(file, sealed).await?;
+        Ok(repository)
     }
 
-    /// Opens a repository, and removes what dead runs of this instance left in it, if it may be written to.
+    /// Opens a repository. If the cache has what is needed for this, the storage is not asked. Else, and if a run that used the cache has died with
+    /// a lock, what dead runs of this instance left in the storage is removed, if it may be written to.
     ///
     /// The errors tell apart that there is none ([`Error::NoRepository`]), that the password is wrong ([`Error::WrongPassword`]), that it is
-    /// damaged ([`Error::Damaged`]) and that the storage failed ([`Error::Storage`]) (survival 186).
+    /// damaged ([`Error::Damaged`]) and that the storage failed ([`Error::Storage`]) (survival 186). If the cache was outdated, an operation may
+    /// find out only later, with [`Error::AnotherRepository`] or [`Error::NoRepository`]; opened anew, the repository is as the storage has it.
     pub async fn open(storage: Storage, password: &str, options: Options) -> Result<Self> {
+        if let Some((opening, key, config)) = open_from_cache(&options, password).await? {
+            return Self::new(storage.expecting(opening), key, options, config.id).await;
+        }
         let config = storage.config().await?;
         let keys = match (find_keys(&storage, password).await, &config) {
             // Keys without a configuration: a repository whose making was interrupted.
@@ -102,15 +116,16 @@ impl Repository {
         };
         let sealed = config.unwrap_or_default();
         let mut outcome = Err(Error::damaged(Subject::Config, Problem::BrokenSeal));
-        for key in keys {
-            outcome = Config::open(&key, &sealed).map(|config| (key, config));
+        for (key, file) in keys {
+            outcome = Config::open(&key, &sealed).map(|config| (key, file, config));
             if outcome.is_ok() {
                 break;
             }
         }
-        let (key, config) = outcome?;
-        let repository = Self::new(storage, key, options, config.id);
-        repository.clear_away().await;
+        let (key, file, config) = outcome?;
+        let repository = Self::new(storage, key, options, config.id).await?;
+        repository.keep_opening(file, sealed).await?;
+        repository.clear_away().await?;
         Ok(repository)
     }
 
@@ -159,39 +174,76 @@ impl Repository {
 
     /// A snapshot in the making, which begins as what the parent is, or empty. Errors when there is no such parent.
     pub async fn draft(&self, parent: Option<SnapshotId>) -> Result<Draft> {
-        let parent = match parent {
-            Some(id) => {
-                let snapshot = self.snapshot(id).await?;
-                let snapshot = snapshot.ok_or(Error::NotFound("the parent snapshot"))?;
-                Some((id, snapshot.tree))
-            }
-            None => None,
+        let Some(id) = parent else {
+            return Ok(self.draft_from(None));
         };
-        // From here on it is noticed if somebody prunes.
-        self.0.index.refresh(&self.0.storage).await?;
-        Ok(Draft::new(Arc::clone(&self.0), parent))
+        let snapshot = self.snapshot(id).await?;
+        let snapshot = snapshot.ok_or(Error::NotFound("the parent snapshot"))?;
+        Ok(self.draft_from(Some((id, &snapshot))))
     }
 
-    fn new(storage: Storage, key: Key, options: Options, id: RepositoryId) -> Self {
-        Self(Arc::new(Inner {
+    /// As [`draft`](Self::draft), from a parent that is known already: the storage is asked for nothing. That the parent is still there is
+    /// seen when something is written; if it is not, the error is [`Error::Pruned`].
+    #[must_use]
+    pub fn draft_from(&self, parent: Option<(SnapshotId, &Snapshot)>) -> Draft {
+        let parent = parent.map(|(id, snapshot)| (id, snapshot.tree));
+        Draft::new(Arc::clone(&self.0), parent)
+    }
+
+    async fn new(storage: Storage, key: Key, options: Options, id: RepositoryId) -> Result<Self> {
+        let cache = options
+            .cache
+            .clone()
+            .map(|folder| Cache::new(folder, key.clone(), options.clock.clone()));
+        let index = {
+            let cache = cache.clone();
+            blocking(move || Index::new(cache)).await?
+        };
+        Ok(Self(Arc::new(Inner {
             storage,
             key,
             options,
             compressors: Compressors::default(),
-            index: Index::default(),
+            cache,
+            index,
             trees: TreeCache::default(),
             id,
-        }))
+        })))
+    }
+
+    /// Lets the next opening do without the storage.
+    async fn keep_opening(&self, key_file: Bytes, config: Bytes) -> Result<()> {
+        let Some(folder) = self.0.options.cache.clone() else {
+            return Ok(());
+        };
+        blocking(move || Opening::write(&Folder::new(folder), &key_file, &config)).await
     }
 
     /// Removes dead locks, and staging files if nobody writes. That it cannot be done, as on a read-only disk, hinders no reader (abuse 29).
-    async fn clear_away(&self) {
+    async fn clear_away(&self) -> Result<()> {
+        let marks = self.0.options.marks();
+        let dead = {
+            let marks = marks.clone();
+            blocking(move || marks.map_or(Vec::new(), |marks| marks.dead(lock::is_held))).await?
+        };
         let staging = self.0.storage.staging(self.0.options.clock.now()).await;
         match self.0.locksmith().remove_dead().await {
             Ok(0) => staging.remove().await,
             Ok(_) => {}
-            Err(error) => tracing::debug!(error = %error, "dead locks could not be removed"),
+            Err(error) => {
+                tracing::debug!(error = %error, "dead locks could not be removed");
+                return Ok(());
+            }
         }
+        let clear = move |marks: Marks| dead.into_iter().for_each(|lock| marks.clear(lock));
+        blocking(move || marks.map(clear)).await.map(drop)
+    }
+}
+
+impl Options {
+    /// Where it is noted which locks are held.
+    fn marks(&self) -> Option<Marks> {
+        Some(Marks::new(Folder::new(self.cache.clone()?)))
     }
 }
 
@@ -202,18 +254,43 @@ impl Inner {
             key: self.key.clone(),
             clock: self.options.clock.clone(),
             instance: self.options.instance.clone(),
+            marks: self.options.marks(),
+        }
+    }
+
+    /// The content of a blob that is likely to be read again, its hash checked.
+    pub(crate) async fn blob_by_cache(
+        self: &Arc<Self>,
+        kind: BlobKind,
+        id: BlobId,
+    ) -> Result<Vec<u8>> {
+        let Some(cache) = self.cache.clone() else {
+            return self.blob(kind, id).await;
+        };
+        match blocking(move || cache.blob(id)).await? {
+            Some(plain) => Ok(plain),
+            None => self.read_blob(kind, id, true).await,
         }
     }
 
     /// The content of a blob, its hash checked.
     pub(crate) async fn blob(self: &Arc<Self>, kind: BlobKind, id: BlobId) -> Result<Vec<u8>> {
+        self.read_blob(kind, id, false).await
+    }
+
+    async fn read_blob(
+        self: &Arc<Self>,
+        kind: BlobKind,
+        id: BlobId,
+        keep: bool,
+    ) -> Result<Vec<u8>> {
         let location = self.locate(kind, id).await?;
-        match self.blob_at(location).await {
+        match self.read_at(location, keep).await {
             Err(Error::Damaged { .. }) => {
                 // If somebody has pruned, it is in another pack now.
                 self.index.refresh(&self.storage).await?;
                 let location = self.locate(kind, id).await?;
-                self.blob_at(location).await
+                self.read_at(location, keep).await
             }
             outcome => outcome,
         }
@@ -237,9 +314,15 @@ impl Inner {
     }
 
     /// The content of the blob at a place, its hash checked.
-    pub(crate) async fn blob_at(
+    pub(crate) async fn blob_at(self: &Arc<Self>, location: Location) -> Result<Vec<u8>> {
+        self.read_at(location, false).await
+    }
+
+    /// As [`blob_at`](Self::blob_at); `keep` puts it into the cache.
+    async fn read_at(
         self: &Arc<Self>,
         Location { pack, entry }: Location,
+        keep: bool,
     ) -> Result<Vec<u8>> {
         let start = u64::from(entry.offset);
         let range = start..start + u64::from(entry.length);
@@ -249,12 +332,16 @@ impl Inner {
             .await?;
         let open = {
             let inner = Arc::clone(self);
-            move || blob::open(&inner.key, entry.id, &sealed, entry.expanded)
+            move || {
+                let opened = blob::open(&inner.key, entry.id, &sealed, entry.expanded)?;
+                if let Some(cache) = inner.cache.as_ref().filter(|_| keep) {
+                    cache.keep_blob(entry.id, &sealed, entry.expanded);
+                }
+                Ok(opened)
+            }
         };
-        let opened = if entry.length > OPEN_INLINE_BYTES {
-            tokio::task::spawn_blocking(open)
-                .await
-                .map_err(|_| Error::Internal("opening a blob was interrupted"))?
+        let opened = if entry.length > OPEN_INLINE_BYTES || keep {
+            blocking(open).await?
         } else {
             open()
         };
@@ -270,8 +357,32 @@ impl fmt::Debug for Repository {
     }
 }
 
-/// The master keys that `password` opens. Errors with [`Error::NoRepository`] when there are no key files at all.
-async fn find_keys(storage: &Storage, password: &str) -> Result<Vec<Key>> {
+/// What the cache has for opening the repository, if the password fits and no lock was left behind.
+async fn open_from_cache(
+    options: &Options,
+    password: &str,
+) -> Result<Option<(Opening, Key, Config)>> {
+    let (Some(folder), Some(marks)) = (options.cache.clone(), options.marks()) else {
+        return Ok(None);
+    };
+    let password = password.to_owned();
+    let open = move || {
+        let opening = Opening::read(&Folder::new(folder))?;
+        if !marks.dead(lock::is_held).is_empty() {
+            return None;
+        }
+        let key = KeyFile::parse(&opening.key_file)
+            .ok()?
+            .open(&password)
+            .ok()??;
+        let config = Config::open(&key, &opening.config).ok()?;
+        Some((opening, key, config))
+    };
+    blocking(open).await
+}
+
+/// The master keys that `password` opens, and the files that they are in. Errors with [`Error::NoRepository`] when there are no key files at all.
+async fn find_keys(storage: &Storage, password: &str) -> Result<Vec<(Key, Bytes)>> {
     let listed = storage.list(ObjectKind::Key).await?;
     if listed.is_empty() {
         return Err(Error::NoRepository);
@@ -287,8 +398,8 @@ async fn find_keys(storage: &Storage, password: &str) -> Result<Vec<Key>> {
             }
             Err(error) => return Err(error),
         };
-        match open_key(bytes, password.to_owned()).await? {
-            Ok(key) => keys.extend(key),
+        match open_key(bytes.clone(), password.to_owned()).await? {
+            Ok(key) => keys.extend(key.map(|key| (key, bytes))),
             Err(problem) => {
                 let subject = Subject::Object(ObjectKind::Key, object.id);
                 damage = Some(Error::damaged(subject, problem));
@@ -303,16 +414,22 @@ async fn find_keys(storage: &Storage, password: &str) -> Result<Vec<Key>> {
 }
 
 async fn open_key(bytes: Bytes, password: String) -> Result<Result<Option<Key>, Problem>> {
-    tokio::task::spawn_blocking(move || KeyFile::parse(&bytes)?.open(&password))
-        .await
-        .map_err(|_| Error::Internal("opening a key was interrupted"))
+    blocking(move || KeyFile::parse(&bytes)?.open(&password)).await
 }
 
 async fn seal_key(key: Key, password: String, options: Options) -> Result<Bytes> {
-    tokio::task::spawn_blocking(move || {
+    blocking(move || {
         let file = KeyFile::seal(&key, &password, &options.instance, options.clock.now());
         file.to_bytes().into()
     })
     .await
-    .map_err(|_| Error::Internal("sealing a key was interrupted"))
+}
+
+/// Does work that takes long, or that waits for the local disk, off the async threads.
+pub(crate) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|_| Error::Internal("work off the async threads was interrupted"))
 }

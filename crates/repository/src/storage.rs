@@ -19,6 +19,7 @@ use object_store::{
 };
 
 use crate::{
+    cache::Opening,
     error::{Error, Problem, Result, Subject},
     id::ObjectId,
 };
@@ -31,9 +32,12 @@ const CONFIG: &str = "config";
 /// The storage of one repository. Clones share it.
 #[derive(Clone)]
 pub struct Storage {
-    store: Arc<dyn ObjectStore>,
+    /// Asked by way of [`Self::store`] only, but for the configuration itself.
+    unconfirmed: Arc<dyn ObjectStore>,
     /// The folder, when it is one of this computer: only there are staging files to be cleared away.
     folder: Option<std::path::PathBuf>,
+    /// What the repository was opened with instead of asking the store, to be confirmed first.
+    opening: Option<Arc<Opening>>,
 }
 
 /// The kinds of objects that a repository has many of.
@@ -101,8 +105,9 @@ impl Storage {
     #[must_use]
     pub fn new(store: Arc<dyn ObjectStore>) -> Self {
         Self {
-            store,
+            unconfirmed: store,
             folder: None,
+            opening: None,
         }
     }
 
@@ -115,8 +120,9 @@ impl Storage {
             .map_err(|_| Error::Path("the folder's path is not Unicode"))?;
         let disk = LocalFileSystem::new().with_fsync(true);
         Ok(Self {
-            store: Arc::new(PrefixStore::new(disk, prefix)),
+            unconfirmed: Arc::new(PrefixStore::new(disk, prefix)),
             folder: Some(folder),
+            opening: None,
         })
     }
 
@@ -124,9 +130,25 @@ impl Storage {
     #[must_use]
     pub fn map(self, wrap: impl FnOnce(Arc<dyn ObjectStore>) -> Arc<dyn ObjectStore>) -> Self {
         Self {
-            store: wrap(self.store),
+            unconfirmed: wrap(self.unconfirmed),
             folder: self.folder,
+            opening: self.opening,
         }
+    }
+
+    /// The same storage, which before its first operation makes sure that it holds the repository that was opened.
+    pub(crate) fn expecting(self, opening: Opening) -> Self {
+        Self {
+            opening: Some(Arc::new(opening)),
+            ..self
+        }
+    }
+
+    async fn store(&self) -> Result<&dyn ObjectStore> {
+        if let Some(opening) = &self.opening {
+            opening.confirm(self.config()).await?;
+        }
+        Ok(&*self.unconfirmed)
     }
 
     /// Stores `bytes` under their hash.
@@ -143,7 +165,8 @@ impl Storage {
         id: ObjectId,
         content: impl Into<PutPayload>,
     ) -> Result<()> {
-        self.store
+        let store = self.store().await?;
+        store
             .put(&kind.path(id), content.into())
             .await
             .map_err(failed_to("write an object"))?;
@@ -165,7 +188,8 @@ impl Storage {
 
     /// A whole object as it is stored.
     pub(crate) async fn get_unchecked(&self, kind: ObjectKind, id: ObjectId) -> Result<Bytes> {
-        let read = async { self.store.get(&kind.path(id)).await?.bytes().await };
+        let store = self.store().await?;
+        let read = async { store.get(&kind.path(id)).await?.bytes().await };
         read.await.map_err(|error| missing(kind, id, error))
     }
 
@@ -180,11 +204,12 @@ impl Storage {
         let end = range.end;
         let length = end - range.start;
         let truncated = Error::damaged(Subject::Object(kind, id), Problem::Truncated);
-        match self.store.get_range(&path, range).await {
+        let store = self.store().await?;
+        match store.get_range(&path, range).await {
             Ok(bytes) if bytes.len() as u64 == length => Ok(bytes),
             Ok(_) => Err(truncated),
             // Stores have no common error for a range beyond the end.
-            Err(error) => match self.store.head(&path).await {
+            Err(error) => match store.head(&path).await {
                 Ok(meta) if meta.size < end => Err(truncated),
                 _ => Err(missing(kind, id, error)),
             },
@@ -193,7 +218,7 @@ impl Storage {
 
     /// Whether the object is there.
     pub(crate) async fn has(&self, kind: ObjectKind, id: ObjectId) -> Result<bool> {
-        match self.store.head(&kind.path(id)).await {
+        match self.store().await?.head(&kind.path(id)).await {
             Ok(_) => Ok(true),
             Err(object_store::Error::NotFound { .. }) => Ok(false),
             Err(error) => Err(failed_to("look for an object")(error)),
@@ -202,8 +227,8 @@ impl Storage {
 
     /// All objects of a kind, by id. Whatever is not named like one is passed over, as restic does.
     pub(crate) async fn list(&self, kind: ObjectKind) -> Result<Vec<Listed>> {
-        let mut listed: Vec<Listed> = self
-            .store
+        let store = self.store().await?;
+        let mut listed: Vec<Listed> = store
             .list(Some(&Path::from(kind.folder())))
             .try_filter_map(|meta| async move {
                 let id = meta.location.filename().and_then(|name| name.parse().ok());
@@ -228,7 +253,7 @@ impl Storage {
 
     /// Removes an object; one that is gone already is as good.
     pub(crate) async fn delete(&self, kind: ObjectKind, id: ObjectId) -> Result<()> {
-        match self.store.delete(&kind.path(id)).await {
+        match self.store().await?.delete(&kind.path(id)).await {
             Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
             Err(error) => Err(failed_to("delete an object")(error)),
         }
@@ -236,7 +261,8 @@ impl Storage {
 
     /// The configuration as stored, if there is one.
     pub(crate) async fn config(&self) -> Result<Option<Bytes>> {
-        let read = async { self.store.get(&Path::from(CONFIG)).await?.bytes().await };
+        let store = &self.unconfirmed;
+        let read = async { store.get(&Path::from(CONFIG)).await?.bytes().await };
         match read.await {
             Ok(bytes) => Ok(Some(bytes)),
             Err(object_store::Error::NotFound { .. }) => Ok(None),
@@ -247,7 +273,7 @@ impl Storage {
     /// Stores the configuration, unless there is one: of two that try at once, one gets [`Error::Exists`] (abuse 17).
     pub(crate) async fn create_config(&self, bytes: Bytes) -> Result<()> {
         let created = self
-            .store
+            .unconfirmed
             .put_opts(&Path::from(CONFIG), bytes.into(), PutMode::Create.into())
             .await;
         match created {
@@ -260,7 +286,7 @@ impl Storage {
 
 impl fmt::Debug for Storage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Storage").field(&self.store).finish()
+        f.debug_tuple("Storage").field(&self.unconfirmed).finish()
     }
 }
 

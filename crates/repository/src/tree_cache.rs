@@ -22,7 +22,7 @@ impl Inner {
         if let Some(tree) = self.trees.get(id) {
             return Ok(tree);
         }
-        let bytes = self.blob(BlobKind::Tree, id).await?;
+        let bytes = self.blob_by_cache(BlobKind::Tree, id).await?;
         let tree = Tree::decode(&bytes)
             .map(Arc::new)
             .map_err(|problem| Error::damaged(BlobKind::Tree.subject(id), problem))?;

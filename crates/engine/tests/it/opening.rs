@@ -63,6 +63,7 @@ async fn another_repository_in_its_place_is_refused_and_left_alone() -> Result<(
     let options = || Options {
         clock: stage.clock.clone(),
         instance: "other".to_owned(),
+        cache: None,
     };
     let password = stage.vault.password(&account.id)?;
     Repository::init(Storage::local(&path)?, &password, options()).await?;

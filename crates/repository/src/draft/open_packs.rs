@@ -33,6 +33,11 @@ impl Purpose {
         }
     }
 
+    /// Whether later runs are likely to read it.
+    pub(super) fn is_read_again(self) -> bool {
+        self != Self::Content
+    }
+
     /// A pack is stored when it has grown to this.
     pub(crate) fn pack_bytes(self) -> usize {
         match self {

@@ -3,6 +3,7 @@
 use super::open_packs::Purpose;
 use crate::{
     blob_map::BlobMap,
+    cache::CachedIndex,
     error::Problem,
     id::ObjectId,
     index_file::{IndexFile, IndexedPack},
@@ -13,8 +14,8 @@ use crate::{
 pub(super) struct OwnBlobs {
     /// Each blob: announced when it is handed in, added when its pack is stored.
     pub(super) map: BlobMap,
-    /// Index files that are stored.
-    pub(super) files: Vec<ObjectId>,
+    /// Index files that are stored, and their copies in the cache.
+    pub(super) files: Vec<(ObjectId, Option<CachedIndex>)>,
     /// Stored packs that are in no index file yet. The lists are separate, so that who looks for directories and state need not read
     /// where content is.
     unlisted_content: IndexFile,

@@ -19,17 +19,20 @@ use super::{
 };
 use crate::{
     blob::{self, BlobKind},
+    cache::Cache,
     error::{Error, Problem, Result},
     id::{BlobId, SnapshotId},
     lock::{Lock, Mode},
     pack::{Pack, PackBuilder},
-    repository::Inner,
+    repository::{Inner, blocking},
     sealed_file,
     storage::ObjectKind,
 };
 
 /// An index file is written when this many blobs are to be listed, as restic does. It bounds memory, too.
 pub(crate) const INDEX_FILE_BLOBS: usize = 50_000;
+/// When more blobs are relied on without a lock, it is taken, so that the list of them has a bound: 3.3 MB.
+const MAX_RELIED_ON: usize = 100_000;
 /// More operations than processors, so that these work while packs are being written.
 const EXTRA_OPERATIONS: usize = 2;
 
@@ -40,6 +43,8 @@ pub(crate) struct Packer {
     generation: u64,
     open: Mutex<OpenPacks>,
     own: Mutex<OwnBlobs>,
+    /// Blobs that were not stored because the index has them; until there is a lock, that may become untrue.
+    relied_on: Mutex<Option<Vec<(BlobKind, BlobId)>>>,
     lock: OnceCell<Lock>,
     operations: Arc<Semaphore>,
     operation_count: u32,
@@ -56,6 +61,7 @@ impl Packer {
             inner,
             open: Mutex::default(),
             own: Mutex::default(),
+            relied_on: Mutex::new(Some(Vec::new())),
             lock: OnceCell::new(),
             operations: Arc::new(Semaphore::new(operations)),
             operation_count: u32::try_from(operations).unwrap_or(u32::MAX),
@@ -85,7 +91,7 @@ impl Packer {
     /// The content of a blob, of this draft or of the repository.
     pub(crate) async fn read(&self, kind: BlobKind, id: BlobId) -> Result<Vec<u8>> {
         if !self.own().map.contains(kind, id) {
-            return self.inner.blob(kind, id).await;
+            return self.inner.blob_by_cache(kind, id).await;
         }
         if let Some(plain) = self.read_own(kind, id).await? {
             return Ok(plain);
@@ -134,7 +140,7 @@ impl Packer {
     }
 
     /// Takes what was stored into the repository's index: to be called when the snapshot is written.
-    pub(crate) fn publish(&self) -> Result<()> {
+    pub(crate) async fn publish(&self) -> Result<()> {
         let (files, blobs) = {
             let mut own = self.own();
             (std::mem::take(&mut own.files), std::mem::take(&mut own.map))
@@ -142,7 +148,9 @@ impl Packer {
         self.inner
             .index
             .adopt(files, blobs)
-            .map_err(|_| Error::Internal("there are too many packs"))
+            .map_err(|_| Error::Internal("there are too many packs"))?;
+        let inner = Arc::clone(&self.inner);
+        blocking(move || inner.cache.iter().for_each(Cache::sweep_blobs)).await
     }
 
     /// Removes the lock, if it was taken. Nothing can be stored afterwards.
@@ -172,18 +180,46 @@ impl Packer {
         if let Some(pack) = full {
             self.write(purpose, pack).await?;
         }
+        let relied_on = self.relied_on().as_ref().map_or(0, Vec::len);
+        if relied_on > MAX_RELIED_ON {
+            self.locked().await?;
+        }
         Ok(id)
     }
 
     /// Puts a blob into an open pack; gives the pack if that made it full.
     fn add(&self, purpose: Purpose, id: BlobId, plain: &[u8]) -> Result<Option<Pack>> {
         let kind = purpose.kind();
-        if self.inner.index.knows(kind, id) || !self.own().map.announce(kind, id) {
+        let own = self.own().map.contains(kind, id);
+        if own || self.is_stored(kind, id) || !self.own().map.announce(kind, id) {
             return Ok(None);
         }
         let sealed = blob::seal(&self.inner.key, &self.inner.compressors, kind, id, plain);
+        if let Some(cache) = self
+            .inner
+            .cache
+            .as_ref()
+            .filter(|_| purpose.is_read_again())
+        {
+            cache.keep_blob(id, &sealed.bytes, sealed.expanded);
+        }
         let full = self.open().add(purpose, sealed);
         full.map(|pack| self.finish(pack)).transpose()
+    }
+
+    /// Whether the repository has the blob, by what is known of it.
+    fn is_stored(&self, kind: BlobKind, id: BlobId) -> bool {
+        // Held while looking, so that what was seen before the lock was taken is in the list when that is checked.
+        let mut relied_on = self.relied_on();
+        let Some(list) = relied_on.as_mut() else {
+            drop(relied_on);
+            return self.inner.index.knows(kind, id);
+        };
+        let stored = self.inner.index.knows(kind, id);
+        if stored {
+            list.push((kind, id));
+        }
+        stored
     }
 
     fn finish(&self, pack: PackBuilder) -> Result<Pack> {
@@ -232,7 +268,9 @@ impl Packer {
                 storage.delete(ObjectKind::Index, id).await?;
                 return Err(error);
             }
-            self.own().files.push(id);
+            let inner = Arc::clone(&self.inner);
+            let cached = blocking(move || inner.index.keep(id, &file)).await?;
+            self.own().files.push((id, cached));
         }
         Ok(())
     }
@@ -246,19 +284,38 @@ impl Packer {
 
     async fn take_lock(&self) -> Result<Lock> {
         let lock = self.inner.locksmith().acquire(Mode::Shared).await?;
-        let generation = self.inner.index.refresh(&self.inner.storage).await?;
-        let parent_present = match self.parent {
-            Some(id) => {
-                let storage = &self.inner.storage;
-                storage.has(ObjectKind::Snapshot, id.into()).await?
+        match self.is_still_true().await {
+            Ok(true) => Ok(lock),
+            outcome => {
+                lock.release().await?;
+                outcome.and(Err(Error::Pruned))
             }
-            None => true,
-        };
-        if generation != self.generation || !parent_present {
-            lock.release().await?;
-            return Err(Error::Pruned);
         }
-        Ok(lock)
+    }
+
+    /// Whether the parent and all blobs that were relied on are still there, now that nobody can prune.
+    async fn is_still_true(&self) -> Result<bool> {
+        let Inner {
+            index,
+            storage,
+            key,
+            ..
+        } = &*self.inner;
+        let generation = index.refresh(storage).await?;
+        let relied_on = self.relied_on().take().unwrap_or_default();
+        if let Some(parent) = self.parent
+            && !storage.has(ObjectKind::Snapshot, parent.into()).await?
+        {
+            return Ok(false);
+        }
+        if generation != self.generation {
+            for (kind, id) in relied_on {
+                if index.find(storage, key, kind, id).await?.is_none() {
+                    return Ok(false);
+                }
+            }
+        }
+        Ok(true)
     }
 
     /// The content of a blob of this draft, unless its pack is just being stored.
@@ -286,15 +343,15 @@ impl Packer {
             .expect("nobody panics while holding the open packs")
     }
 
+    fn relied_on(&self) -> MutexGuard<'_, Option<Vec<(BlobKind, BlobId)>>> {
+        self.relied_on
+            .lock()
+            .expect("nobody panics while holding the list of blobs relied on")
+    }
+
     fn own(&self) -> MutexGuard<'_, OwnBlobs> {
         self.own
             .lock()
             .expect("nobody panics while holding the list of own blobs")
     }
-}
-
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
-    tokio::task::spawn_blocking(work)
-        .await
-        .map_err(|_| Error::Internal("work on a blob was interrupted"))
 }

@@ -84,6 +84,7 @@ proptest! {
             let options = Options {
                 clock: Arc::new(SystemClock::new()),
                 instance: "test".to_owned(),
+                cache: None,
             };
             let storage = Storage::new(Arc::new(InMemory::new()));
             let made = Repository::init(storage, "password", options).await;

@@ -29,6 +29,7 @@ impl Place {
             key: self.key.clone(),
             clock: Arc::new(self.clock.clone()),
             instance: instance.to_owned(),
+            marks: None,
         }
     }
 

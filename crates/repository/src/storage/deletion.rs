@@ -11,7 +11,7 @@ impl Storage {
     /// Removes an object, or finds it gone. False when the storage denies it: the object is under Object Lock, the disk is read-only, or we
     /// may only add (abuse 24).
     pub(crate) async fn try_delete(&self, kind: ObjectKind, id: ObjectId) -> Result<bool> {
-        match self.store.delete(&kind.path(id)).await {
+        match self.store().await?.delete(&kind.path(id)).await {
             Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(true),
             Err(error) if is_denial(&error) => {
                 tracing::info!(object.kind = %kind, object.id = %id, error = %error, "the storage denied a deletion");

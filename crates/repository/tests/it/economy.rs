@@ -1,10 +1,10 @@
 //! What is done to the store, counted.
 
 use anyhow::Context;
-use repository::{File, Repository};
+use repository::{Draft, File, Repository, Snapshot, SnapshotId};
 use testkit::store::Deed;
 
-use crate::support::{PASSWORD, in_memory, meta, noise, options, put, storage, time};
+use crate::support::{PASSWORD, cached, in_memory, meta, noise, options, put, storage, time};
 
 fn count(log: &[(Deed, String)], deed: Deed) -> usize {
     log.iter().filter(|(done, _)| *done == deed).count()
@@ -133,5 +133,68 @@ async fn a_run_that_looks_for_directories_does_not_read_where_all_content_is() -
         .filter(|done| **done == (Deed::Get, "index".to_owned()))
         .count();
     assert_eq!(read, 1, "{log:?}");
+    Ok(())
+}
+
+/// What reads and writes some of a mailbox: its state and a folder.
+async fn run(
+    ours: &Repository,
+    parent: (SnapshotId, &Snapshot),
+    number: u64,
+) -> anyhow::Result<Draft> {
+    let mut draft = ours.draft_from(Some(parent));
+    draft.read_path(".keepwell/state").await?;
+    draft.list("Mail/3").await?;
+    if number > 0 {
+        put(&mut draft, &format!("Mail/3/new {number}"), "a small mail").await?;
+        let state = format!("state {number}");
+        let content = draft.writer().store_state(state.into()).await?;
+        let mtime = time(0);
+        draft
+            .put(".keepwell/state", File { content, mtime })
+            .await?;
+    }
+    Ok(draft)
+}
+
+#[tokio::test]
+async fn with_a_cache_an_unchanged_account_costs_nothing_and_a_changed_one_little()
+-> anyhow::Result<()> {
+    let (_, store) = in_memory().await?;
+    let folder = tempfile::tempdir()?;
+    let open = || Repository::open(storage(&store), PASSWORD, cached(folder.path()));
+    let ours = open().await?;
+    let mut draft = ours.draft(None).await?;
+    for number in 0..400 {
+        let path = format!("Mail/{}/{number}", number % 20);
+        put(&mut draft, &path, noise(5000, number)).await?;
+    }
+    let content = draft.writer().store_state("state".into()).await?;
+    let mtime = time(0);
+    draft
+        .put(".keepwell/state", File { content, mtime })
+        .await?;
+    let mut last = draft.commit(meta(0)).await?.context("it has files")?;
+    let mut snapshot = ours.snapshot(last).await?.context("it was made")?;
+    drop(ours);
+    store.take();
+    for number in 1..4 {
+        // Unchanged, and then changed, each in a process of its own.
+        let ours = open().await?;
+        let draft = run(&ours, (last, &snapshot), 0).await?;
+        assert_eq!(draft.commit(meta(60)).await?, None);
+        assert_eq!(ours.note().await, (number > 1).then(|| vec![1]));
+        assert_eq!(store.take(), [], "an unchanged account asks nothing");
+
+        let ours = open().await?;
+        let draft = run(&ours, (last, &snapshot), number).await?;
+        last = draft.commit(meta(60)).await?.context("it has changed")?;
+        ours.keep_note(vec![1]).await?;
+        let log = store.take();
+        let writes = count(&log, Deed::Put) + count(&log, Deed::List) + count(&log, Deed::Delete);
+        assert_eq!((writes, count(&log, Deed::Get)), (8, 4), "{log:?}");
+        snapshot = ours.snapshot(last).await?.context("it was made")?;
+        store.take();
+    }
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! The repository from outside: judged by stock restic, by a plain model, by counting and by damage.
 
+mod cache;
 mod crash;
 mod damage;
 mod economy;

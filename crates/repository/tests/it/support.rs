@@ -66,6 +66,15 @@ pub(crate) fn options() -> Options {
     Options {
         clock: Arc::new(SystemClock::new()),
         instance: "test".to_owned(),
+        cache: None,
+    }
+}
+
+/// With a cache in this folder.
+pub(crate) fn cached(folder: impl AsRef<Path>) -> Options {
+    Options {
+        cache: Some(folder.as_ref().to_owned()),
+        ..options()
     }
 }
 

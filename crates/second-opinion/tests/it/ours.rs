@@ -181,6 +181,7 @@ fn options(clock: &SimulatedClock) -> Options {
     Options {
         clock,
         instance: "test".to_owned(),
+        cache: None,
     }
 }
 

@@ -17,6 +17,7 @@ pub(crate) async fn archive_of(stage: &Stage, alias: &str) -> Result<Archive> {
     let options = Options {
         clock: Arc::clone(&stage.clock),
         instance: "test".to_owned(),
+        cache: None,
     };
     let repository = Repository::init(storage, "password", options).await?;
     let account = stage.account(alias)?;
