@@ -21,6 +21,7 @@ use crate::{
     request::{BODY_TYPE, Request},
     response::Response,
     retry::{Budget, Reason, Verdict, judge_answer, judge_defect, judge_failure},
+    sink::Sink,
     token::Tokens,
     transport::{Answer, Outgoing, Transport},
 };
@@ -178,6 +179,24 @@ impl Client {
             .await
     }
 
+    /// The same for what may be large: a body of more than two megabytes goes to `sink`, and the answer's is then empty. It may be as large as
+    /// Microsoft lets anything in a mailbox be.
+    ///
+    /// # Errors
+    /// As [`Client::send`].
+    pub async fn send_into(
+        &self,
+        scope: &Scope,
+        request: Request,
+        sink: &mut dyn Sink,
+    ) -> Result<Response> {
+        let load = Load::of(&request);
+        self.run_into(scope, &request, load, Some(sink), |response| {
+            whole(&request, response)
+        })
+        .await
+    }
+
     /// Gets a token if there is none, to learn whether the credential works.
     ///
     /// # Errors
@@ -200,12 +219,24 @@ impl Client {
         waiting
     }
 
-    /// The pipeline. `accept` makes the result of a successful answer, or says what is wrong with it.
+    /// The pipeline, for answers that are held whole.
     pub(crate) async fn run<T>(
         &self,
         scope: &Scope,
         request: &Request,
         load: Load,
+        accept: impl Fn(Response) -> Result<T>,
+    ) -> Result<T> {
+        self.run_into(scope, request, load, None, accept).await
+    }
+
+    /// The pipeline. `accept` makes the result of a successful answer, or says what is wrong with it.
+    async fn run_into<T>(
+        &self,
+        scope: &Scope,
+        request: &Request,
+        load: Load,
+        mut sink: Option<&mut dyn Sink>,
         accept: impl Fn(Response) -> Result<T>,
     ) -> Result<T> {
         let label = request.label();
@@ -218,7 +249,15 @@ impl Client {
         loop {
             lane.turn(load.requests, load.upload_bytes).await;
             let attempt = self
-                .attempt(scope, request, &label, &url, &lane, &accept)
+                .attempt(
+                    scope,
+                    request,
+                    &label,
+                    &url,
+                    &lane,
+                    reborrow(&mut sink),
+                    &accept,
+                )
                 .await;
             let Verdict { again, error } = match attempt {
                 Ok(done) => return Ok(done),
@@ -250,13 +289,18 @@ impl Client {
         budget.spend(reason, self.0.wire.random.fraction())
     }
 
-    async fn attempt<T>(
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the pipeline's state has no other user"
+    )]
+    async fn attempt<'a, T>(
         &self,
         scope: &Scope,
-        request: &Request,
+        request: &'a Request,
         label: &Label,
         url: &Url,
         lane: &Lane,
+        sink: Option<&'a mut dyn Sink>,
         accept: impl Fn(Response) -> Result<T>,
     ) -> Result<T, Verdict> {
         let final_error = |error| Verdict { again: None, error };
@@ -274,17 +318,19 @@ impl Client {
             headers,
             body: request.content().map(|(bytes, _)| bytes.clone()),
             answer_max_bytes: request.answer_max_bytes(),
+            sink,
         };
         let answer = wire
             .transport
             .exchange(outgoing)
             .await
             .map_err(|failure| judge_failure(request, failure))?;
-        wire.meter.readings().bytes_down += answer.body.len() as u64;
+        wire.meter.readings().bytes_down += answer.bytes;
         let Answer {
             status,
             headers,
             body,
+            ..
         } = answer;
         let advice = self.heed(lane, status, &headers);
         if status.is_success() {
@@ -326,6 +372,14 @@ impl fmt::Debug for Client {
         f.debug_struct("Client")
             .field("tenant", &self.0.tenant)
             .finish_non_exhaustive()
+    }
+}
+
+/// Lends the sink to one attempt.
+fn reborrow<'a>(sink: &'a mut Option<&mut dyn Sink>) -> Option<&'a mut dyn Sink> {
+    match sink {
+        Some(sink) => Some(&mut **sink),
+        None => None,
     }
 }
 

@@ -170,6 +170,7 @@ impl Tokens {
                 headers: headers(wire),
                 body: Some(self.form(wire, claims)?),
                 answer_max_bytes: ANSWER_MAX_BYTES,
+                sink: None,
             };
             let (verdict, told) = match wire.transport.exchange(outgoing).await {
                 Ok(answer) if answer.status.is_success() => match read(&answer, asked_at) {

@@ -13,6 +13,7 @@ use url::Url;
 use crate::{
     cloud::Cloud,
     error::{Error, Kind},
+    sink::{Sink, SinkClosed},
 };
 
 /// Connecting takes a few round trips, or does not work.
@@ -25,6 +26,8 @@ const SLOW_GRACE: Duration = Duration::from_secs(300);
 const SLOWEST_BYTES_PER_S: u64 = 256;
 /// Memory set aside at first for a body, whatever it says about its length.
 const RESERVE_MAX_BYTES: usize = 1024 * 1024;
+/// A body that may be handed over is handed over in pieces of this size; a smaller one is held. Few mails are larger.
+const PIECE_BYTES: usize = 2 * 1024 * 1024;
 
 #[derive(Debug)]
 pub(crate) struct Transport {
@@ -39,13 +42,18 @@ pub(crate) struct Outgoing<'a> {
     pub(crate) headers: HeaderMap,
     pub(crate) body: Option<Bytes>,
     pub(crate) answer_max_bytes: usize,
+    /// Takes a body that is too large to be held.
+    pub(crate) sink: Option<&'a mut dyn Sink>,
 }
 
 /// A whole answer of whatever status.
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
+    /// Empty when it went to the sink.
     pub(crate) body: Bytes,
+    /// The length of the body, wherever it went.
+    pub(crate) bytes: u64,
 }
 
 /// No whole answer.
@@ -95,13 +103,16 @@ impl Transport {
             request = request.body(body);
         }
         let mut response = request.send().await.map_err(not_sent)?;
-        let body = self
-            .read_body(&mut response, outgoing.answer_max_bytes)
+        // Errors are small, and whoever sent the request wants to read them.
+        let sink = outgoing.sink.filter(|_| response.status().is_success());
+        let (body, bytes) = self
+            .read_body(&mut response, outgoing.answer_max_bytes, sink)
             .await?;
         Ok(Answer {
             status: response.status(),
             headers: std::mem::take(response.headers_mut()),
             body,
+            bytes,
         })
     }
 
@@ -109,7 +120,8 @@ impl Transport {
         &self,
         response: &mut reqwest::Response,
         max_bytes: usize,
-    ) -> Result<Bytes, Failure> {
+        mut sink: Option<&mut dyn Sink>,
+    ) -> Result<(Bytes, u64), Failure> {
         let declared = response
             .headers()
             .get(CONTENT_LENGTH)
@@ -119,20 +131,35 @@ impl Transport {
         }
         let started = self.clock.elapsed();
         let mut body = BytesMut::with_capacity(declared.unwrap_or(0).min(RESERVE_MAX_BYTES));
+        let mut handed_over = 0;
+        if let Some(sink) = &mut sink {
+            sink.begin();
+        }
         while let Some(chunk) = response.chunk().await.map_err(cut)? {
-            if body.len() + chunk.len() > max_bytes {
+            let length = handed_over + body.len() + chunk.len();
+            if length > max_bytes {
                 return Err(too_large());
             }
             body.extend_from_slice(&chunk);
+            if let Some(sink) = &mut sink
+                && body.len() >= PIECE_BYTES
+            {
+                handed_over += body.len();
+                sink.take(body.split().freeze()).await.map_err(refused)?;
+            }
             let spent = self.clock.elapsed().saturating_sub(started);
-            if spent > SLOW_GRACE && (body.len() as u64) < SLOWEST_BYTES_PER_S * spent.as_secs() {
+            if spent > SLOW_GRACE && (length as u64) < SLOWEST_BYTES_PER_S * spent.as_secs() {
                 return Err(passing("the answer came too slowly"));
             }
         }
-        if declared.is_some_and(|length| length != body.len()) {
+        let bytes = handed_over + body.len();
+        if declared.is_some_and(|length| length != bytes) {
             return Err(passing("the answer is shorter than it says"));
         }
-        Ok(body.freeze())
+        if let Some(sink) = sink.filter(|_| handed_over > 0) {
+            sink.take(body.split().freeze()).await.map_err(refused)?;
+        }
+        Ok((body.freeze(), bytes as u64))
     }
 }
 
@@ -180,6 +207,14 @@ fn passing(what: &'static str) -> Failure {
         may_have_arrived: true,
         is_passing: true,
         error: Error::new(Kind::Unavailable, what),
+    }
+}
+
+fn refused(SinkClosed: SinkClosed) -> Failure {
+    Failure {
+        may_have_arrived: true,
+        is_passing: false,
+        error: Error::invalid("nobody takes the answer any more"),
     }
 }
 
