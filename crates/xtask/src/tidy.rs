@@ -11,6 +11,7 @@ mod manifests;
 mod sources;
 mod text;
 mod tree;
+mod trials;
 mod words;
 
 use anyhow::bail;
@@ -43,6 +44,7 @@ fn check(tree: &Tree) -> Vec<Finding> {
         formats::check,
         decisions::check,
         links::check,
+        trials::check,
     ];
     checks.iter().flat_map(|check| check(tree)).collect()
 }
