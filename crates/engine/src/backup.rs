@@ -10,6 +10,7 @@ use graph::Client;
 use jiff::{SignedDuration, Timestamp};
 use model::SharedClock;
 use repository::{Draft, Repository, SnapshotId, SnapshotMeta};
+pub use workload::mail::backup::Limits;
 use workload::mail::backup::{Checkpoint, CheckpointFuture, Context, Progress, Report};
 
 use crate::{
@@ -20,8 +21,6 @@ use crate::{
 
 /// Between the times of two snapshots at least.
 const STEP: SignedDuration = SignedDuration::from_millis(1);
-/// Messages fetched between two checkpoints: some minutes of work at the documented limits.
-pub const CHECKPOINT_EVERY: u64 = 5_000;
 
 /// What a backup works with.
 #[derive(Clone, Copy)]
@@ -34,8 +33,8 @@ pub struct Setting<'a> {
     pub clock: &'a SharedClock,
     /// This process, by which it knows its own locks again: short, unique, not personal.
     pub instance: &'a str,
-    /// After how many fetched messages a long run makes a partial snapshot, [`CHECKPOINT_EVERY`] as a rule.
-    pub checkpoint_every: u64,
+    /// How often a run does what it need not do every time.
+    pub limits: Limits,
 }
 
 impl<'a> Setting<'a> {
@@ -90,7 +89,7 @@ pub async fn run(setting: Setting<'_>, account: &Account, progress: &Progress) -
         clock: &**setting.clock,
         progress,
         checkpoint: &snapshots,
-        checkpoint_every: setting.checkpoint_every,
+        limits: setting.limits,
     };
     let (report, draft) = match bring_up_to_date(&repository, parent, context).await {
         // State that cannot be read is no reason to back up nothing: everything is recorded anew (survival 40).

@@ -43,6 +43,8 @@ pub enum FailureCause {
     Doubtful,
     /// Anything else that Microsoft refused; the code says what.
     Refused,
+    /// Our own code gave up on the item: a defect to be reported to whoever makes the software (abuse 68).
+    Defect,
 }
 
 /// An item, or a part of one, that can never be copied.

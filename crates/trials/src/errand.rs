@@ -95,7 +95,10 @@ impl Errand {
             graph: &client,
             clock: &clock,
             instance: &self.instance,
-            checkpoint_every: self.checkpoint_every,
+            limits: engine::backup::Limits {
+                checkpoint_every: self.checkpoint_every,
+                ..Default::default()
+            },
         };
         match &self.deed {
             Deed::Backup => self.back_up(setting).await,

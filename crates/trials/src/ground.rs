@@ -142,7 +142,10 @@ impl Ground {
             graph: &self.graph,
             clock: &self.clock,
             instance: INSTANCE,
-            checkpoint_every: CHECKPOINT_EVERY,
+            limits: engine::backup::Limits {
+                checkpoint_every: CHECKPOINT_EVERY,
+                ..Default::default()
+            },
         }
     }
 

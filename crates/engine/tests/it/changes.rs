@@ -1,34 +1,12 @@
 //! What happens to messages and folders between two runs, one thing at a time, with the requests that it may cost.
 
 use anyhow::{Context, Result};
-use emulator::{FolderKey, Mailbox, MessageKey};
 use serde_json::json;
 
-use crate::stage::{Stage, mail};
-
-fn folder(mailbox: &Mailbox, name: &str) -> Result<FolderKey> {
-    let found = mailbox
-        .folder_views()
-        .find(|folder| folder.path.last().is_some_and(|last| last == name));
-    Ok(found
-        .with_context(|| format!("there is a folder {name}"))?
-        .key)
-}
-
-/// The first message of a folder: its number and its immutable id.
-fn message(mailbox: &Mailbox, name: &str) -> Result<(MessageKey, String)> {
-    let views: Vec<_> = mailbox
-        .folder_views()
-        .filter(|folder| folder.path.last().is_some_and(|last| last == name))
-        .collect();
-    let id = &views.first().context("there is the folder")?.id;
-    let found = mailbox
-        .message_views()
-        .find(|message| message.folder_id == *id);
-    found
-        .map(|message| (message.key, message.id))
-        .context("the folder holds a message")
-}
+use crate::{
+    stage::{Stage, mail},
+    tools::{folder, message},
+};
 
 #[tokio::test]
 async fn a_first_run_costs_hardly_more_than_a_request_a_message() -> Result<()> {

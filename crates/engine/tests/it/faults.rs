@@ -5,10 +5,10 @@ use emulator::FaultRule;
 use model::{FailureCause, SkipCause};
 use serde_json::json;
 
-use crate::stage::{Stage, differences};
-
-const MIME: &str = "/users/{user}/messages/{message}/$value";
-const DELTA: &str = "/users/{user}/mailFolders/{folder}/messages/delta";
+use crate::{
+    stage::{Stage, differences},
+    tools::{DELTA, MIME},
+};
 
 #[tokio::test]
 async fn a_message_that_cannot_be_fetched_is_owed_and_paid_later() -> Result<()> {

@@ -49,7 +49,7 @@ async fn newest(stage: &Stage, account: &Account) -> Result<(Held, Vec<String>)>
 async fn a_first_run_goes_on_from_its_last_checkpoint() -> Result<()> {
     // Survival 62.
     let (mut stage, account) = Stage::with_mail(&[("", 430), ("Projects", 170)]).await?;
-    stage.checkpoint_every = 50;
+    stage.limits.checkpoint_every = 50;
     let mut fetched = 0;
     let ended = back_up_until(&stage, &account, move |exchange| {
         fetched += u32::from(is_content(exchange));
@@ -103,7 +103,7 @@ async fn a_checkpoint_forgets_no_doubt() -> Result<()> {
     // A cursor that expired: what was deleted is noticed by its absence from the new listing, and asked for only at the end.
     let (mut stage, account) = Stage::with_mail(&[("", 120), ("Projects", 3)]).await?;
     stage.back_up_equal(&account).await?;
-    stage.checkpoint_every = 20;
+    stage.limits.checkpoint_every = 20;
     let (inbox, projects) = stage.at_source(&account, |mailbox| -> Result<_> {
         let id = |name: &str| {
             let mut folders = mailbox.folder_views();
@@ -156,7 +156,7 @@ async fn a_checkpoint_forgets_no_doubt() -> Result<()> {
 async fn cursors_that_waited_for_a_doubt_move_in_the_end() -> Result<()> {
     let (mut stage, account) = Stage::with_mail(&[("", 5), ("Projects", 3)]).await?;
     stage.back_up_equal(&account).await?;
-    stage.checkpoint_every = 20;
+    stage.limits.checkpoint_every = 20;
     let projects = stage.at_source(&account, |mailbox| -> Result<_> {
         let key = mailbox.message_views().map(|m| m.key).next();
         mailbox.purge_message(key.context("there is mail")?);

@@ -2,12 +2,18 @@
 
 mod backup;
 mod changes;
+mod content;
 mod faults;
 mod interrupted;
+mod moods;
+mod moving;
 mod opening;
+mod poison;
+mod reconciliation;
 mod regressions;
 mod restore;
 mod retention;
 mod stage;
+mod tools;
 mod vault;
 mod weather;

@@ -3,70 +3,15 @@
 use std::collections::BTreeSet;
 
 use anyhow::{Context, Result};
-use emulator::{FaultRule, FolderKey, Mailbox, World};
-use engine::Account;
+use emulator::{FaultRule, World};
 use model::FailureCause;
-use repository::{File, SnapshotMeta};
+use repository::File;
 use serde_json::json;
 
-use crate::stage::{Stage, differences, mail};
-
-const MIME: &str = "/users/{user}/messages/{message}/$value";
-const MESSAGE: &str = "/users/{user}/messages/{message}";
-const DELTA: &str = "/users/{user}/mailFolders/{folder}/messages/delta";
-const NOW: &str = "2026-11-22T15:00:00Z";
-
-fn folder(mailbox: &Mailbox, name: &str) -> Result<FolderKey> {
-    let mut folders = mailbox.folder_views();
-    let found = folders.find(|folder| folder.path.last().is_some_and(|last| last == name));
-    Ok(found
-        .with_context(|| format!("there is a folder {name}"))?
-        .key)
-}
-
-fn error(route: &str, status: u16, code: &str) -> FaultRule {
-    FaultRule {
-        status: Some(status),
-        code: Some(code.to_owned()),
-        ..FaultRule::on(route)
-    }
-}
-
-/// The path of one folder at Graph, as a pattern for fault rules.
-fn folder_route(stage: &Stage, account: &Account, name: &str, rest: &str) -> Result<String> {
-    let id = stage.at_source(account, |mailbox| {
-        let mut folders = mailbox.folder_views();
-        folders
-            .find(|folder| folder.path.last().is_some_and(|last| last == name))
-            .map(|folder| folder.id)
-    })?;
-    Ok(format!(
-        "/v1.0/users/*/mailFolders/{}{rest}",
-        graph::segment(&id.with_context(|| format!("there is a folder {name}"))?)
-    ))
-}
-
-/// Makes the snapshot of the newest one with `change` made to it, as a customer with restic might.
-async fn tamper(
-    stage: &Stage,
-    account: &Account,
-    change: impl AsyncFnOnce(&mut repository::Draft) -> Result<()>,
-) -> Result<()> {
-    let repository = stage.repository(account).await?;
-    let snapshots = repository.snapshots().await?;
-    let (id, latest) = engine::snapshots::latest(&snapshots).context("there is a snapshot")?;
-    let mut draft = repository.draft(Some(*id)).await?;
-    change(&mut draft).await?;
-    let meta = SnapshotMeta {
-        time: latest.time,
-        hostname: latest.hostname.clone(),
-        username: latest.username.clone(),
-        tags: vec!["token-1000".to_owned()],
-        paths: latest.paths.clone(),
-    };
-    draft.commit(meta).await?.context("something was changed")?;
-    Ok(())
-}
+use crate::{
+    stage::{Stage, differences, mail},
+    tools::{DELTA, MESSAGE, MIME, NOW, error, folder, folder_route, tamper},
+};
 
 #[tokio::test]
 async fn a_mailbox_whose_root_is_another_folder_keeps_its_mail() -> Result<()> {

@@ -194,7 +194,7 @@ async fn restic_forgets_the_same() -> Result<()> {
 async fn what_is_forgotten_is_gone_and_the_next_backup_goes_on() -> Result<()> {
     let (mut stage, account) = Stage::with_mail(&[("", 40)]).await?;
     // A first run with checkpoints, then changes.
-    stage.checkpoint_every = 10;
+    stage.limits.checkpoint_every = 10;
     stage.back_up_equal(&account).await?;
     for n in 0..3 {
         stage.at_source(&account, |mailbox| -> Result<()> {

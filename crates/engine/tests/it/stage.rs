@@ -9,10 +9,11 @@ use anyhow::{Context, Result, ensure};
 use emulator::{Emulator, Running, Settings, World};
 use engine::{
     Account, Vault,
-    backup::{self, Outcome, Setting},
+    backup::{self, Limits, Outcome, Setting},
     discovery, open,
 };
 use graph::{Client, Cloud, Credential, Options};
+use jiff::SignedDuration;
 use model::{SharedClock, SimulatedClock, TenantId};
 use repository::{Repository, SnapshotId};
 use tempfile::TempDir;
@@ -30,20 +31,20 @@ pub(crate) struct Stage {
     judge: Verdict,
     /// Sees every exchange before its answer is sent: what it does to the source happens in the middle of a run.
     hook: Arc<Mutex<Option<Hook>>>,
-    /// Messages fetched between two checkpoints.
-    pub(crate) checkpoint_every: u64,
+    /// How often things are done.
+    pub(crate) limits: Limits,
     _data: TempDir,
 }
 
 type Hook = Box<dyn FnMut(&emulator::Exchange) + Send>;
 
-/// The product's clock, as the emulator wants to see it.
+/// The product's clock, as the emulator wants to see it, and by how much Microsoft's is ahead of it.
 #[derive(Debug)]
-struct Shared(SharedClock);
+struct Shared(SharedClock, SignedDuration);
 
 impl emulator::Clock for Shared {
     fn now(&self) -> jiff::Timestamp {
-        self.0.now()
+        self.0.now() + self.1
     }
 }
 
@@ -79,9 +80,14 @@ impl Stage {
     }
 
     /// Waits cost nothing: the clock jumps, and the emulator shares it.
-    pub(crate) async fn start_with(mut settings: Settings) -> Result<Self> {
+    pub(crate) async fn start_with(settings: Settings) -> Result<Self> {
+        Self::start_apart(settings, SignedDuration::ZERO).await
+    }
+
+    /// The same with a source whose clock is ahead of the product's.
+    pub(crate) async fn start_apart(mut settings: Settings, ahead: SignedDuration) -> Result<Self> {
         let clock: SharedClock = Arc::new(SimulatedClock::new("2026-11-22T14:05:00Z".parse()?));
-        settings.clock = Arc::new(Shared(Arc::clone(&clock)));
+        settings.clock = Arc::new(Shared(Arc::clone(&clock), ahead));
         let judge = Arc::new(Observer::new());
         let judging = Arc::clone(&judge);
         let hook: Arc<Mutex<Option<Hook>>> = Arc::default();
@@ -125,7 +131,7 @@ impl Stage {
             emulator,
             judge: Verdict(judge),
             hook,
-            checkpoint_every: backup::CHECKPOINT_EVERY,
+            limits: Limits::default(),
             _data: data,
         })
     }
@@ -136,7 +142,7 @@ impl Stage {
             graph: &self.graph,
             clock: &self.clock,
             instance: "test",
-            checkpoint_every: self.checkpoint_every,
+            limits: self.limits,
         }
     }
 

@@ -98,7 +98,10 @@ impl Archive {
                 json: record.folder.clone(),
             });
         }
-        folders.sort_by(|a, b| a.directory.cmp(&b.directory));
+        folders.sort_by_cached_key(|folder| {
+            let names = records.names(&folder.id).unwrap_or_default();
+            names.into_iter().map(str::to_owned).collect::<Vec<_>>()
+        });
         Ok(Self {
             view,
             folders,

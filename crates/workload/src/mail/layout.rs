@@ -8,7 +8,7 @@
 //! ```
 //!
 //! Every name that comes from the mailbox carries a hash of the id behind `~`, so two never meet whatever they are called (survival 92, 142-144,
-//! abuse 71); names that Keepwell makes (months) carry a short number there. Names are for people: the state and the JSON are what counts.
+//! abuse 71); names that Keepwell makes (months, `deep`) carry a short number there. Names are for people: the state and the JSON are what counts.
 
 use std::fmt;
 
@@ -20,8 +20,13 @@ use sha2::{Digest, Sha256};
 
 /// The directory of all mail.
 pub(crate) const MAIL: &str = "Mail";
-/// The directory of all state.
-pub(crate) const STATE: &str = ".keepwell";
+/// The directory of what lies deep in the mailbox; a folder's name ends in eight hexadecimal digits, so none is called like it.
+const DEEP: &str = "deep~0";
+/// Folders in one another, as directories, before the next lies in [`DEEP`]: twelve of the longest names are 2,300 bytes, which with a message's
+/// name leaves a third of the 4,096 that Linux allows a path to whoever restores.
+const LEVELS_MAX: usize = 12;
+/// The directory of mail's own state.
+pub(crate) const MAIL_STATE: &str = ".keepwell/mail";
 /// Readable part of a name, at most so many characters: long enough to recognise, short enough for every file system and for deep trees.
 const READABLE_CHARS_MAX: usize = 60;
 /// Messages in one month's directory at most, each with two or three files: a directory is one blob, rewritten with each change.
@@ -73,6 +78,21 @@ pub(crate) fn folder_name(display_name: &str, id: &ItemId) -> String {
         readable(display_name, "folder"),
         IdHash::of(id).short_suffix()
     )
+}
+
+/// Where a folder lies whose directory has the last of these names, and the folders around it the others, from the root of the mailbox on.
+///
+/// Exchange's folders go 300 deep (survival 88), and no file system takes such a path, so every [`LEVELS_MAX`] levels the path begins anew.
+pub(crate) fn folder_path(names: &[&str]) -> String {
+    let (root, below) = names.split_first().unwrap_or((&MAIL, &[]));
+    let from = below.len().saturating_sub(1) / LEVELS_MAX * LEVELS_MAX;
+    let mut path = (*root).to_owned();
+    let deep = (from > 0).then_some(DEEP);
+    for name in deep.iter().chain(&below[from..]) {
+        path.push('/');
+        path.push_str(name);
+    }
+    path
 }
 
 /// The name of a message's files, without extension.
@@ -165,6 +185,28 @@ mod tests {
         let long = "ж".repeat(500);
         assert!(folder_name(&long, &id("x")).len() <= 255);
         assert!(message_name(None, &long, &IdHash::of(&id("x"))).len() + ".att.json".len() <= 255);
+    }
+
+    #[test]
+    fn the_deepest_path_leaves_room_on_every_file_system() {
+        let id = id("x");
+        let name = folder_name(&"語".repeat(500), &id);
+        let names = [&[MAIL][..], &[&*name; 300]].concat();
+        assert_eq!(folder_path(&names[..1]), "Mail");
+        assert_eq!(folder_path(&names[..3]), format!("Mail/{name}/{name}"));
+        assert_eq!(folder_path(&names[..14]), format!("Mail/deep~0/{name}"));
+        let longest = names.len() - 1;
+        let longest = (1..longest)
+            .map(|depth| folder_path(&names[..depth]).len())
+            .max();
+        let message = message_name(
+            Some(Timestamp::UNIX_EPOCH),
+            &"語".repeat(500),
+            &IdHash::of(&id),
+        );
+        let rest = "/2026-11~0/".len() + message.len() + ".att.json".len();
+        assert!(longest.expect("there are some") + rest < 4096 * 2 / 3);
+        assert_ne!(folder_name("deep", &id), DEEP);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use anyhow::Context;
 use emulator::{Emulator, Mailbox, Running, Settings};
 use engine::{
     Account, Vault,
-    backup::{CHECKPOINT_EVERY, Setting},
+    backup::{self, Setting},
     discovery,
 };
 use graph::{Client, Cloud, Credential, Governor, Limits, Options};
@@ -84,7 +84,7 @@ impl Stage {
             graph: &self.graph,
             clock: &self.clock,
             instance: &self.instance,
-            checkpoint_every: CHECKPOINT_EVERY,
+            limits: backup::Limits::default(),
         }
     }
 

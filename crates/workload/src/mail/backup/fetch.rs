@@ -2,17 +2,23 @@
 //!
 //! The bytes go straight into the repository's packs; only their places are kept. Nothing here decides what is fetched or where it lies.
 
+use std::panic::AssertUnwindSafe;
+
 use bytes::Bytes;
+use futures_util::FutureExt;
 use graph::{Kind, Request};
 use model::{FailureCause, ItemId, SkipCause};
 use repository::{BlobWriter, Content};
 use serde_json::value::RawValue;
 
-use super::Context;
+use super::{Context, spill::Spill};
 use crate::{
     Error, Result,
     mail::json::{Fields, Headline},
 };
+
+/// Attachments on a page, without their bytes; unasked, Graph gives ten (survival 43).
+const ATTACHMENTS_PAGE: &str = "250";
 
 /// A message whose content must be fetched.
 pub(super) struct Job {
@@ -22,13 +28,12 @@ pub(super) struct Job {
     /// The message's JSON.
     pub(super) json: Box<RawValue>,
     /// Which of this run's reports of the message this is: a later one wins.
-    pub(super) report: u64,
+    pub(super) report: u32,
 }
 
 /// A message whose content lies in the repository.
 pub(super) struct Fetched {
     pub(super) job: Job,
-    pub(super) json: Content,
     pub(super) bytes: u64,
     pub(super) outcome: Outcome,
 }
@@ -36,79 +41,119 @@ pub(super) struct Fetched {
 /// What came of it.
 pub(super) enum Outcome {
     /// Everything was fetched.
-    Whole {
-        mime: Content,
-        attachments: Option<Content>,
-    },
+    Whole(Files),
     /// The MIME was fetched, but not which attachments it lacks (survival 98, 101).
-    NoAttachments(Content, FailureCause, Option<String>),
+    NoAttachments(Files, FailureCause, Option<String>),
     /// The message vanished after it was listed (survival 95, abuse 42).
     Gone,
     /// Microsoft cannot serve the message's MIME, now or ever; its JSON is all there is.
-    Skipped(SkipCause),
+    Skipped(Files, SkipCause),
     /// Microsoft cannot make MIME of it now (survival 110); its JSON is kept meanwhile.
-    NoMime(Option<String>),
-    /// It could not be fetched this time.
+    NoMime(Files, Option<String>),
+    /// It could not be fetched this time, or our own code gave up on it.
     Failed(FailureCause, Option<String>),
     /// Microsoft no longer lets us in: nothing else will succeed either.
     Refused(graph::Error),
 }
 
-/// Fetches and stores. Errors only when the repository fails; what Graph refuses is an [`Outcome`].
+/// What was stored of a message.
+pub(super) struct Files {
+    pub(super) json: Content,
+    pub(super) mime: Option<Content>,
+    pub(super) attachments: Option<Content>,
+}
+
+/// Fetches and stores. Errors only when the repository fails; what Graph refuses is an [`Outcome`]. A message on which our own code panics fails
+/// alone (abuse 68).
 pub(super) async fn fetch(ctx: Context<'_>, writer: BlobWriter, job: Job) -> Result<Fetched> {
-    const WHAT: &str = "a message";
-    let raw = Bytes::copy_from_slice(job.json.get().as_bytes());
-    let mut bytes = raw.len() as u64;
-    let json = writer.store(raw).await.map_err(Error::repository(WHAT))?;
-    let outcome = match mime(ctx, &job.headline.id).await {
-        Ok(mime) => {
-            bytes += mime.len() as u64;
-            let mime = writer.store(mime).await.map_err(Error::repository(WHAT))?;
-            match linked_files(ctx, &job.headline).await {
-                Ok(None) => Outcome::Whole {
-                    mime,
-                    attachments: None,
-                },
-                Ok(Some(list)) => Outcome::Whole {
-                    mime,
-                    attachments: Some(writer.store(list).await.map_err(Error::repository(WHAT))?),
-                },
-                Err(error) if error.is_fatal() => Outcome::Refused(error),
-                Err(error) if error.kind() == Kind::NotFound => Outcome::Gone,
-                Err(error) => {
-                    let code = error.code().map(str::to_owned);
-                    Outcome::NoAttachments(mime, cause(&error), code)
-                }
-            }
+    let mut bytes = 0;
+    let work = AssertUnwindSafe(content(ctx, &writer, &job, &mut bytes));
+    let outcome = match work.catch_unwind().await {
+        Ok(outcome) => outcome?,
+        Err(_) => {
+            tracing::error!("fetching a message panicked: it is left out");
+            Outcome::Failed(FailureCause::Defect, None)
         }
-        Err(error) if error.is_fatal() => Outcome::Refused(error),
-        Err(error) => refusal(&error),
     };
     Ok(Fetched {
         job,
-        json,
         bytes,
         outcome,
     })
 }
 
-/// The message as MIME. An empty answer is asked for again: confirmed, it is an empty message (survival 110).
-async fn mime(ctx: Context<'_>, id: &ItemId) -> graph::Result<Bytes> {
+async fn content(
+    ctx: Context<'_>,
+    writer: &BlobWriter,
+    job: &Job,
+    bytes: &mut u64,
+) -> Result<Outcome> {
+    let raw = Bytes::copy_from_slice(job.json.get().as_bytes());
+    *bytes += raw.len() as u64;
+    let mut files = Files {
+        json: store(writer, raw).await?,
+        mime: None,
+        attachments: None,
+    };
+    let mime = match mime(ctx, writer, &job.headline.id).await? {
+        Ok(mime) => mime,
+        Err(error) if error.is_fatal() => return Ok(Outcome::Refused(error)),
+        Err(error) => return Ok(refusal(&error, files)),
+    };
+    *bytes += mime.size;
+    files.mime = Some(mime);
+    Ok(match linked_files(ctx, &job.headline).await {
+        Ok(list) => {
+            if let Some(list) = list {
+                files.attachments = Some(store(writer, list).await?);
+            }
+            Outcome::Whole(files)
+        }
+        Err(error) if error.is_fatal() => Outcome::Refused(error),
+        Err(error) if error.kind() == Kind::NotFound => Outcome::Gone,
+        Err(error) => {
+            let code = error.code().map(str::to_owned);
+            Outcome::NoAttachments(files, cause(&error), code)
+        }
+    })
+}
+
+async fn store(writer: &BlobWriter, content: Bytes) -> Result<Content> {
+    let stored = writer.store(content).await;
+    stored.map_err(Error::repository("a message"))
+}
+
+/// Stores the message as MIME. An empty answer is asked for again: confirmed, it is an empty message (survival 110).
+async fn mime(
+    ctx: Context<'_>,
+    writer: &BlobWriter,
+    id: &ItemId,
+) -> Result<graph::Result<Content>> {
     let path = ctx.path(&format!("/messages/{}/$value", graph::segment(id.as_str())));
-    let body = raw(ctx, &path).await?;
-    if body.is_empty() {
-        raw(ctx, &path).await
-    } else {
-        Ok(body)
+    let stored = value(ctx, writer, &path).await?;
+    match stored {
+        Ok(content) if content.size == 0 => value(ctx, writer, &path).await,
+        stored => Ok(stored),
     }
 }
 
-async fn raw(ctx: Context<'_>, path: &str) -> graph::Result<Bytes> {
-    Ok(ctx
-        .graph
-        .send(&ctx.scope(), Request::get(path).raw())
-        .await?
-        .body)
+/// Stores what is at the path. What is large is stored while it comes in, and is never in memory as a whole (abuse 76).
+async fn value(
+    ctx: Context<'_>,
+    writer: &BlobWriter,
+    path: &str,
+) -> Result<graph::Result<Content>> {
+    let mut spill = Spill::new(writer.clone());
+    let request = Request::get(path).raw();
+    let answer = ctx.graph.send_into(&ctx.scope(), request, &mut spill).await;
+    // Of an answer that broke off, a part may be stored; what counts is whether the repository failed.
+    let large = spill.finish().await;
+    let large = large.map_err(Error::repository("a message"))?;
+    match (answer, large) {
+        (Ok(_), Some(content)) => Ok(Ok(content)),
+        (Ok(answer), None) => store(writer, answer.body).await.map(Ok),
+        (Err(error), _) => Ok(Err(error)),
+    }
 }
 
 /// The attachments that MIME has no bytes for: links to files elsewhere (survival 105). `None` when there are none; a JSON list otherwise.
@@ -120,10 +165,12 @@ async fn linked_files(ctx: Context<'_>, message: &Headline) -> graph::Result<Opt
         "/messages/{}/attachments",
         graph::segment(message.id.as_str())
     ));
-    let request = Request::get(path).query(
-        "$select",
-        "id,name,contentType,size,isInline,lastModifiedDateTime",
-    );
+    let request = Request::get(path)
+        .query(
+            "$select",
+            "id,name,contentType,size,isInline,lastModifiedDateTime",
+        )
+        .query("$top", ATTACHMENTS_PAGE);
     let mut pages = ctx.graph.pages(&ctx.scope(), request);
     let mut links = Vec::new();
     while let Some(page) = pages.next().await? {
@@ -141,14 +188,14 @@ async fn linked_files(ctx: Context<'_>, message: &Headline) -> graph::Result<Opt
     })
 }
 
-fn refusal(error: &graph::Error) -> Outcome {
+fn refusal(error: &graph::Error, files: Files) -> Outcome {
     let code = error.code().map(str::to_owned);
     if error.has_code("ErrorCorruptData") {
-        Outcome::Skipped(SkipCause::CorruptAtSource)
+        Outcome::Skipped(files, SkipCause::CorruptAtSource)
     } else if error.has_code("ErrorInvalidRecipients") {
-        Outcome::Skipped(SkipCause::InvalidRecipients)
+        Outcome::Skipped(files, SkipCause::InvalidRecipients)
     } else if error.has_code("ErrorMimeContentConversionFailed") {
-        Outcome::NoMime(code)
+        Outcome::NoMime(files, code)
     } else if error.kind() == Kind::NotFound {
         Outcome::Gone
     } else {

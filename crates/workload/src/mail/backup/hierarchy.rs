@@ -4,6 +4,8 @@
 //! hidden ones too, and the listing is the truth: whether the delta reports hidden folders is documented nowhere (docs/adr/0003). The contents of
 //! folders are not its business.
 
+use std::collections::{HashMap, HashSet};
+
 use graph::{Kind, Link, Request};
 use model::ItemId;
 use serde_json::value::RawValue;
@@ -246,46 +248,66 @@ pub(super) enum Change {
 ///
 /// Folders are taken parents first, so that a folder that changed places with its parent has left before the parent arrives.
 pub(super) fn reconcile(folders: &mut Folders, found: Vec<Found>) -> (Vec<Change>, Vec<ItemId>) {
-    let missing: Vec<ItemId> = folders
+    let mut places: HashMap<ItemId, String> = folders
         .iter()
-        .map(|f| f.id.clone())
-        .filter(|id| found.iter().all(|f| f.id != *id))
+        .map(|folder| (folder.id.clone(), folders.path(&folder.id)))
         .collect();
-    let mut changes = Vec::new();
+    let there: HashSet<ItemId> = found.iter().map(|folder| folder.id.clone()).collect();
+    let (mut order, mut missing): (Vec<ItemId>, Vec<ItemId>) = (Vec::new(), Vec::new());
     for folder in found {
+        order.push(folder.id.clone());
         let directory = match folder.parent {
             None => MAIL.to_owned(),
             Some(_) => folder_name(&folder.name, &folder.id),
         };
         match folders.get(&folder.id) {
-            None => {
-                let id = folder.id.clone();
-                folders.insert(folder.into_record(directory));
-                changes.push(Change::Make(folders.path(&id)));
-            }
+            None => folders.insert(folder.into_record(directory)),
             Some(record) => {
                 let moved = record.parent != folder.parent || record.directory != directory;
-                if !moved && !folder.differs_from(record) {
-                    continue;
-                }
-                let from = folders.path(&folder.id);
-                let id = folder.id.clone();
-                folders.update(&id, |record| {
-                    let known = std::mem::take(&mut record.months);
-                    let cursor = record.cursor.take();
-                    *record = folder.into_record(directory);
-                    (record.months, record.cursor) = (known, cursor);
-                });
-                if moved {
-                    changes.push(Change::Rename {
-                        from,
-                        to: folders.path(&id),
+                if moved || folder.differs_from(record) {
+                    let id = folder.id.clone();
+                    folders.update(&id, |record| {
+                        let known = std::mem::take(&mut record.months);
+                        let cursor = record.cursor.take();
+                        *record = folder.into_record(directory);
+                        (record.months, record.cursor) = (known, cursor);
                     });
                 }
             }
         }
     }
+    missing.extend(
+        folders
+            .iter()
+            .map(|f| f.id.clone())
+            .filter(|id| !there.contains(id)),
+    );
+    // What is missing may still be there, and lies in folders that moved.
+    missing.sort_by_key(|id| folders.names(id).map_or(0, |names| names.len()));
+    let changes = order
+        .iter()
+        .chain(&missing)
+        .filter_map(|id| relocate(&mut places, id, folders.path(id)))
+        .collect();
     (changes, missing)
+}
+
+/// What brings the folder to where it belongs; with it come those whose directories are in its own.
+fn relocate(places: &mut HashMap<ItemId, String>, id: &ItemId, to: String) -> Option<Change> {
+    let Some(from) = places.get(id).cloned() else {
+        places.insert(id.clone(), to.clone());
+        return Some(Change::Make(to));
+    };
+    if from == to {
+        return None;
+    }
+    for place in places.values_mut() {
+        let rest = place.strip_prefix(&from);
+        if let Some(rest) = rest.filter(|rest| rest.is_empty() || rest.starts_with('/')) {
+            *place = format!("{to}{rest}");
+        }
+    }
+    Some(Change::Rename { from, to })
 }
 
 impl Found {

@@ -3,8 +3,9 @@
 //! It also keeps, for each message that this run heard of, which folder claims it, so that the last word counts and a message that some folder
 //! no longer reports is doubted only when no other claims it. It sends no requests.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
+use data_encoding::HEXLOWER;
 use jiff::Timestamp;
 use model::{AccountId, FailureCause, ItemId, TenantId};
 use repository::{Content, Draft, File, Node};
@@ -12,14 +13,16 @@ use serde_json::value::RawValue;
 
 use super::{
     Report,
-    fetch::{Fetched, Job, Outcome},
+    check::Check,
+    claims::Claims,
+    fetch::{Fetched, Files, Job, Outcome},
     hierarchy::{self, Change, Found},
 };
 use crate::{
     Error, Result,
     mail::{
         json::{Headline, only_marks_differ},
-        layout::{IdHash, MAIL, STATE, message_name, month, suffix_of},
+        layout::{IdHash, MAIL, MAIL_STATE, message_name, month, suffix_of},
         state::{AccountRecord, Entry, Folders, Items, Ledger},
     },
 };
@@ -37,20 +40,14 @@ pub(super) struct Recorder {
     pub(super) folders: Folders,
     items: Items,
     pub(super) ledger: Ledger,
-    claims: HashMap<IdHash, Claim>,
+    claims: Claims,
     /// Messages that a folder no longer reports, with that folder.
     pub(super) doubts: HashMap<ItemId, ItemId>,
-    reports: u64,
     pub(super) report: Report,
+    /// What a reconciliation finds.
+    pub(super) check: Check,
     /// Why the run must end early.
     pub(super) stopped: Option<graph::Error>,
-}
-
-/// That a folder reports a message.
-struct Claim {
-    folder: IdHash,
-    modified: Option<Timestamp>,
-    report: u64,
 }
 
 /// What must happen for a reported message.
@@ -90,7 +87,8 @@ impl Recorder {
             Ok(Some(state)) => state,
             Err(error @ (Error::Repository { .. } | Error::OtherAccount)) => return Err(error),
             Ok(None) | Err(_) => {
-                for path in [MAIL, STATE] {
+                // What other services hold in this snapshot is none of our business (survival 68).
+                for path in [MAIL, AccountRecord::PATH, MAIL_STATE] {
                     draft.remove(path).await.map_err(Error::repository(WHAT))?;
                 }
                 let record = AccountRecord::new(tenant.clone(), account.clone());
@@ -102,16 +100,21 @@ impl Recorder {
                 )
             }
         };
+        let months = folders.iter().flat_map(|folder| &folder.months);
+        let held_before = months.map(|month| u64::from(month.count)).sum();
         Ok(Self {
             draft,
             account,
             folders,
             items,
             ledger,
-            claims: HashMap::new(),
+            claims: Claims::default(),
             doubts: HashMap::new(),
-            reports: 0,
-            report: Report::default(),
+            report: Report {
+                held_before,
+                ..Report::default()
+            },
+            check: Check::default(),
             stopped: None,
         })
     }
@@ -143,40 +146,39 @@ impl Recorder {
         json: Box<RawValue>,
     ) -> Result<Next> {
         let hash = IdHash::of(&headline.id);
-        if let (Some(known), Some(modified)) = (self.claims.get(&hash), headline.modified)
-            && known.modified.is_some_and(|known| known > modified)
-        {
+        if self.claims.is_newer(&hash, headline.modified) {
             return Ok(Next::Nothing);
         }
         let folder = match self.folders.get(&headline.parent) {
             Some(_) => headline.parent.clone(),
             None => container.clone(),
         };
-        self.reports += 1;
-        let claim = Claim {
-            folder: IdHash::of(&folder),
-            modified: headline.modified,
-            report: self.reports,
-        };
-        self.claims.insert(hash, claim);
+        let report = self
+            .claims
+            .insert(hash, IdHash::of(&folder), headline.modified);
         self.doubts.remove(&headline.id);
         let job = Job {
             headline,
             folder,
             json,
-            report: self.reports,
+            report,
         };
-        let Some(entry) = self.items.get(&mut self.draft, &hash).await? else {
-            return Ok(Next::Fetch(Box::new(job)));
+        let owed = self.ledger.owes_content(&job.headline.id);
+        let held = match self.items.get(&mut self.draft, &hash).await? {
+            Some(entry) => (self.place_of(&hash, entry).await?).map(|place| (entry, place)),
+            None => None,
         };
-        let place = self.place_of(&hash, entry).await?;
-        if let Some(place) = place
-            && !self.ledger.owes_content(&job.headline.id)
+        if held.is_none() && !owed {
+            self.check.note(hash, &job.folder);
+        }
+        if let Some((entry, place)) = held
+            && !owed
         {
             if entry.version == job.headline.version && place.folder == job.folder {
                 self.ledger.forget_doubt(&job.headline.id);
                 return Ok(Next::Nothing);
             }
+            self.check.note(hash, &job.folder);
             if let Some(old) = self.held_json(&place).await?
                 && only_marks_differ(&old, &job.json)
                 && place.has_mime()
@@ -190,8 +192,8 @@ impl Recorder {
 
     /// A folder reports that a message is not in it any more. Another folder's claim stands against it.
     pub(super) fn unreported(&mut self, container: &ItemId, id: ItemId) {
-        let claim = self.claims.get(&IdHash::of(&id));
-        if claim.is_some_and(|claim| claim.folder != IdHash::of(container)) {
+        let claimed_by = self.claims.folder(&IdHash::of(&id));
+        if claimed_by.is_some_and(|folder| folder != IdHash::of(container)) {
             return;
         }
         self.doubt(container, id);
@@ -205,15 +207,12 @@ impl Recorder {
 
     /// What was reported to be in the folder may not be there any more.
     pub(super) fn forget_claims(&mut self, container: &ItemId) {
-        let here = IdHash::of(container);
-        self.claims.retain(|_, claim| claim.folder != here);
+        self.claims.forget_folder(&IdHash::of(container));
     }
 
     /// After everything in the folder was listed: what is held of it but was not listed is doubted.
     pub(super) async fn doubt_unlisted(&mut self, container: &ItemId) -> Result<()> {
         let here = IdHash::of(container);
-        let claimed = self.claims.iter().filter(|(_, claim)| claim.folder == here);
-        let claimed: HashSet<String> = claimed.map(|(hash, _)| hash.suffix()).collect();
         let Some(record) = self.folders.get(container) else {
             return Ok(());
         };
@@ -227,12 +226,14 @@ impl Recorder {
             for node in self.list(&directory).await? {
                 let name = node.name();
                 let is_message = name.ends_with(JSON) && !name.ends_with(ATTACHMENTS);
-                if !is_message || suffix_of(&name).is_none_or(|suffix| claimed.contains(suffix)) {
+                let suffix = suffix_of(&name).and_then(suffix_bytes);
+                if !is_message || suffix.is_none_or(|suffix| self.claims.has_suffix(&suffix, &here))
+                {
                     continue;
                 }
                 let json = self.read_json(&format!("{directory}/{name}")).await?;
                 let id = crate::mail::json::Fields::of(&json)?.id("id")?;
-                if !self.claims.contains_key(&IdHash::of(&id)) {
+                if self.claims.report(&IdHash::of(&id)).is_none() {
                     self.doubts.insert(id, container.clone());
                 }
             }
@@ -244,22 +245,17 @@ impl Recorder {
     pub(super) async fn fetched(&mut self, fetched: Fetched, now: Timestamp) -> Result<bool> {
         let Fetched {
             job,
-            json,
             bytes,
             outcome,
         } = fetched;
         let hash = IdHash::of(&job.headline.id);
-        if self
-            .claims
-            .get(&hash)
-            .is_none_or(|claim| claim.report != job.report)
-        {
+        if self.claims.report(&hash) != Some(job.report) {
             return Ok(false);
         }
         let (id, folder) = (job.headline.id.clone(), job.folder.clone());
         match outcome {
-            Outcome::Whole { mime, attachments } => {
-                let held = self.put(&hash, &job, json, Some(mime), attachments).await?;
+            Outcome::Whole(files) => {
+                let held = self.put(&hash, &job, files).await?;
                 self.ledger.clear(&id);
                 if held {
                     self.report.changed += 1
@@ -270,18 +266,18 @@ impl Recorder {
                 return Ok(true);
             }
             Outcome::Gone => self.doubt(&folder, id),
-            Outcome::NoAttachments(mime, cause, code) => {
+            Outcome::NoAttachments(files, cause, code) => {
                 self.ledger.fail(id, folder, cause, code, now);
-                return self.put_part(&hash, &job, json, Some(mime)).await;
+                return self.put_part(&hash, &job, files).await;
             }
-            Outcome::Skipped(cause) => {
+            Outcome::Skipped(files, cause) => {
                 self.ledger.skip(id, folder, cause);
-                return self.put_part(&hash, &job, json, None).await;
+                return self.put_part(&hash, &job, files).await;
             }
-            Outcome::NoMime(code) => {
+            Outcome::NoMime(files, code) => {
                 self.ledger
                     .fail(id, folder, FailureCause::Corrupt, code, now);
-                return self.put_part(&hash, &job, json, None).await;
+                return self.put_part(&hash, &job, files).await;
             }
             Outcome::Failed(cause, code) => self.ledger.fail(id, folder, cause, code, now),
             Outcome::Refused(error) => {
@@ -302,6 +298,7 @@ impl Recorder {
             return Ok(());
         };
         if let Some(place) = self.place_of(&hash, entry).await? {
+            self.check.note(hash, &place.folder);
             self.take_away(&place, &place.files).await?;
         }
         self.folders.leave(entry.directory);
@@ -385,13 +382,7 @@ impl Recorder {
     }
 
     /// Writes what could be had of a message, unless a good older version is held: that is worth more. True when it was written.
-    async fn put_part(
-        &mut self,
-        hash: &IdHash,
-        job: &Job,
-        json: Content,
-        mime: Option<Content>,
-    ) -> Result<bool> {
+    async fn put_part(&mut self, hash: &IdHash, job: &Job, files: Files) -> Result<bool> {
         let held = self.items.get(&mut self.draft, hash).await?;
         if let Some(entry) = held
             && let Some(place) = self.place_of(hash, entry).await?
@@ -399,19 +390,12 @@ impl Recorder {
         {
             return Ok(false);
         }
-        self.put(hash, job, json, mime, None).await?;
+        self.put(hash, job, files).await?;
         Ok(true)
     }
 
     /// Writes a message's files in place of whatever was held of it. True when something was.
-    async fn put(
-        &mut self,
-        hash: &IdHash,
-        job: &Job,
-        json: Content,
-        mime: Option<Content>,
-        attachments: Option<Content>,
-    ) -> Result<bool> {
+    async fn put(&mut self, hash: &IdHash, job: &Job, files: Files) -> Result<bool> {
         let held = self.items.get(&mut self.draft, hash).await?;
         let place = match held {
             Some(entry) => self.place_of(hash, entry).await?,
@@ -425,19 +409,16 @@ impl Recorder {
             (None, None) => {}
         }
         let name = message_name(job.headline.received, &job.headline.subject, hash);
-        self.put_file(&format!("{directory}/{name}{JSON}"), json, job)
-            .await?;
-        if let Some(mime) = mime {
-            self.put_file(&format!("{directory}/{name}{MIME}"), mime, job)
-                .await?;
-        }
-        if let Some(attachments) = attachments {
-            self.put_file(
-                &format!("{directory}/{name}{ATTACHMENTS}"),
-                attachments,
-                job,
-            )
-            .await?;
+        let contents = [
+            (JSON, Some(files.json)),
+            (MIME, files.mime),
+            (ATTACHMENTS, files.attachments),
+        ];
+        for (extension, content) in contents {
+            if let Some(content) = content {
+                let path = format!("{directory}/{name}{extension}");
+                self.put_file(&path, content, job).await?;
+            }
         }
         self.enter(*hash, number, job).await?;
         Ok(held.is_some())
@@ -560,6 +541,13 @@ impl Recorder {
     }
 }
 
+/// The bytes that a message's file name carries.
+fn suffix_bytes(suffix: &str) -> Option<[u8; 8]> {
+    let mut bytes = [0; 8];
+    let length = HEXLOWER.decode_mut(suffix.as_bytes(), &mut bytes).ok()?;
+    (length == bytes.len()).then_some(bytes)
+}
+
 type State = (AccountRecord, Folders, Items, Ledger);
 
 async fn load(draft: &mut Draft, tenant: &TenantId, account: &AccountId) -> Result<Option<State>> {
@@ -567,6 +555,14 @@ async fn load(draft: &mut Draft, tenant: &TenantId, account: &AccountId) -> Resu
         return Ok(None);
     };
     let folders = Folders::load(draft).await?;
+    // Cursors without the entries that they are about are worth nothing (survival 39). A mailbox may well be empty.
+    let holds_messages = folders.iter().any(|folder| !folder.months.is_empty());
+    if holds_messages && !Items::are_stored(draft).await? {
+        return Err(Error::state(
+            WHAT,
+            "the entries of the messages are missing",
+        ));
+    }
     let ledger = Ledger::load(draft).await?;
     Ok(Some((record, folders, Items::default(), ledger)))
 }

@@ -43,6 +43,8 @@ pub struct Report {
     pub removed: u64,
     /// Bytes of MIME and JSON stored, before compression.
     pub bytes: u64,
+    /// Messages held before the run.
+    pub held_before: u64,
     /// Requests that asked whether a message is really gone.
     pub doubts_asked: u64,
     /// Everything that is still owed, this run's failures and those of runs before.
@@ -53,13 +55,50 @@ pub struct Report {
     pub containers: Vec<ContainerFailure>,
     /// Why the run ended before everything was read, if it did.
     pub stopped: Option<graph::Error>,
+    /// What the comparison of everything with what was held found, in a run that made one.
+    pub reconciliation: Option<Reconciliation>,
 }
+
+/// What a full reconciliation found: nothing, unless Graph's reports of changes, or we, missed something.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Reconciliation {
+    /// Messages that the snapshot lacked, had too many, or held in another state, without any folder having reported a change. They are right now.
+    pub missed: u64,
+    /// Folders that could not be listed whole. They were not compared; their changes since the last run are recorded all the same.
+    pub unread: Vec<ContainerFailure>,
+}
+
+/// More of a mailbox changed at once than people change: software went wild, somebody attacks, or the application sees less than before. The
+/// snapshots before hold what there was.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Anomaly {
+    /// Most messages are gone (survival 65).
+    MassDeletion,
+    /// Most messages have another content.
+    MassChange,
+}
+
+/// Fewer messages than this are soon deleted by hand.
+const MANY_MESSAGES: u64 = 50;
 
 impl Report {
     /// Whether everything that the mailbox holds is in the snapshot, but for skips.
     #[must_use]
     pub fn is_complete(&self) -> bool {
         self.failures.is_empty() && self.containers.is_empty() && self.stopped.is_none()
+    }
+
+    /// What somebody should look at, although the run did all that it should.
+    #[must_use]
+    pub fn anomaly(&self) -> Option<Anomaly> {
+        let is_most = |count: u64| count >= MANY_MESSAGES && count >= self.held_before.div_ceil(2);
+        if is_most(self.removed) {
+            Some(Anomaly::MassDeletion)
+        } else if is_most(self.changed) {
+            Some(Anomaly::MassChange)
+        } else {
+            None
+        }
     }
 }
 

@@ -10,13 +10,14 @@ use futures_util::{
     future::{BoxFuture, join},
     stream::FuturesUnordered,
 };
+use graph::Kind;
 use model::{FailureCause, ItemId};
 use repository::Draft;
 use serde_json::value::RawValue;
 use tokio::sync::mpsc;
 
 use super::{
-    ContainerFailure, Context, Report,
+    ContainerFailure, Context, Reconciliation, Report,
     fetch::{self, Fetched, Job},
     hierarchy,
     listing::{self, Container, Event},
@@ -27,6 +28,7 @@ use crate::{
     Error, Result,
     mail::{
         json::{Fields, Headline},
+        layout::IdHash,
         state::Cursor,
     },
 };
@@ -50,6 +52,7 @@ pub async fn run(ctx: Context<'_>, draft: Draft) -> Result<(Report, Draft)> {
     let mut run = Run::open(ctx, draft).await?;
     run.hierarchy().await?;
     run.retry_failures().await?;
+    run.reconcile().await?;
     run.listings().await?;
     run.settle().await?;
     run.finish().await
@@ -67,16 +70,46 @@ struct Run<'a> {
     relisted: HashSet<ItemId>,
     /// Folders that the source says are gone.
     gone: Vec<ItemId>,
-    /// Folders that could not be read: their cursors stay where they are.
+    /// Folders that could not be read to their end.
     failed: BTreeMap<ItemId, ContainerFailure>,
+    /// Folders whose cursors stay where they are, because something that was reported is not recorded.
+    held_back: HashSet<ItemId>,
+    /// Nothing was held of the mailbox.
+    is_first: bool,
+    reconciling: Reconciling,
     since_checkpoint: u64,
+}
+
+/// Whether everything is compared with what is held.
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum Reconciling {
+    No,
+    /// It is to be done in this run.
+    Due,
+    /// The folders are being listed for it; their cursors are not touched.
+    Now,
+    /// It was done to its end.
+    Done,
 }
 
 impl<'a> Run<'a> {
     async fn open(ctx: Context<'a>, draft: Draft) -> Result<Self> {
+        let recorder = Recorder::open(draft, ctx.tenant, ctx.account).await?;
+        let is_first = recorder.folders.is_empty();
+        let is_due = !is_first
+            && recorder
+                .account
+                .is_reconciliation_due(ctx.clock.now(), ctx.limits.reconcile_every);
         Ok(Self {
             ctx,
-            recorder: Recorder::open(draft, ctx.tenant, ctx.account).await?,
+            recorder,
+            is_first,
+            reconciling: if is_due {
+                Reconciling::Due
+            } else {
+                Reconciling::No
+            },
+            held_back: HashSet::new(),
             fetches: FuturesUnordered::new(),
             reached: HashMap::new(),
             moved: HashSet::new(),
@@ -92,40 +125,90 @@ impl<'a> Run<'a> {
         let known = self.recorder.account.hierarchy.clone();
         let known = known.filter(|_| !self.recorder.folders.is_empty());
         let (changed, link) = hierarchy::changes(self.ctx, known.as_ref()).await?;
-        if !changed {
+        if !changed && self.reconciling == Reconciling::No {
             return Ok(());
         }
         let walk = hierarchy::walk(self.ctx, &self.recorder.folders).await?;
         let missing = self.recorder.take_hierarchy(walk.found).await?;
         self.gone = removal::doubt_folders(self.ctx, &mut self.recorder, missing).await?;
-        if walk.unlisted.is_empty() {
+        // The old link is as good where nothing is reported.
+        if changed && walk.unlisted.is_empty() {
             self.recorder.account.hierarchy = link;
+            self.recorder.account.save(&mut self.recorder.draft).await?;
         }
         for (id, error) in walk.unlisted {
             self.fail_container(id, &error);
         }
-        self.recorder.account.save(&mut self.recorder.draft).await
+        Ok(())
     }
 
-    /// Asks again for what failed in earlier runs (survival 63).
+    /// Asks again for what failed in earlier runs (survival 63), but for what is in quarantine.
     async fn retry_failures(&mut self) -> Result<()> {
-        for failure in self.recorder.ledger.failures() {
+        for failure in self.recorder.ledger.due() {
             let (item, container) = (failure.item.clone(), failure.container.clone());
             self.recorder.doubts.insert(item, container);
         }
         self.settle_doubts().await
     }
 
-    /// Reads all folders and records what they report.
+    /// When it is due, lists every folder whole that goes on from a cursor, and brings what is held in line with it: a check, after which the
+    /// run goes on like any other, from the cursors that it began with. A folder that cannot be listed whole is checked another time.
+    async fn reconcile(&mut self) -> Result<()> {
+        if self.reconciling == Reconciling::No || self.recorder.stopped.is_some() {
+            return Ok(());
+        }
+        self.reconciling = Reconciling::Now;
+        let mut containers = self.containers();
+        containers.retain(|one| matches!(one.cursor, Some(Cursor::Delta(_))));
+        let ids = containers.iter().map(|one| one.id.clone());
+        self.recorder.check.begin(ids);
+        for container in &mut containers {
+            container.cursor = None;
+        }
+        let failed = std::mem::take(&mut self.failed);
+        let held_back = std::mem::take(&mut self.held_back);
+        self.read(containers).await?;
+        self.settle_doubts().await?;
+        let unread = std::mem::replace(&mut self.failed, failed);
+        self.held_back = held_back;
+        self.relisted.clear();
+        self.moved.clear();
+        self.recorder.check.end();
+        let is_whole = unread.is_empty() && self.failed.is_empty();
+        self.reconciling = if is_whole && self.recorder.stopped.is_none() {
+            Reconciling::Done
+        } else {
+            Reconciling::Due
+        };
+        self.recorder.report.reconciliation = Some(Reconciliation {
+            missed: 0,
+            unread: unread.into_values().collect(),
+        });
+        Ok(())
+    }
+
+    /// Reads what all folders report and records it.
     async fn listings(&mut self) -> Result<()> {
+        if self.recorder.stopped.is_some() {
+            return Ok(());
+        }
+        self.read(self.containers()).await
+    }
+
+    /// The folders that are there, with their cursors.
+    fn containers(&self) -> Vec<Container> {
         let folders = self.recorder.folders.iter();
         let there = folders.filter(|folder| !self.gone.contains(&folder.id));
         let containers = there.map(|folder| Container {
             id: folder.id.clone(),
             cursor: folder.cursor.clone(),
         });
+        containers.collect()
+    }
+
+    async fn read(&mut self, containers: Vec<Container>) -> Result<()> {
         let (events, queue) = mpsc::channel(PAGES_WAITING_MAX);
-        let reading = listing::read(self.ctx, containers.collect(), events);
+        let reading = listing::read(self.ctx, containers, events);
         let recording = async {
             let mut queue = queue;
             while self.recorder.stopped.is_none() {
@@ -160,6 +243,7 @@ impl<'a> Run<'a> {
                     self.item(&container, item).await?;
                 }
                 if let Some(next) = next
+                    && self.reconciling != Reconciling::Now
                     && !self.relisted.contains(&container)
                     && !self.is_quiet(&container)
                 {
@@ -177,7 +261,7 @@ impl<'a> Run<'a> {
                     Some(_) => self.is_quiet(&container),
                     None => self.cursor(&container).is_none(),
                 };
-                if !as_good {
+                if !as_good && self.reconciling != Reconciling::Now {
                     self.reached.insert(container, delta.map(Cursor::Delta));
                 }
             }
@@ -192,7 +276,13 @@ impl<'a> Run<'a> {
                 self.gone.extend(gone);
             }
             Event::Failed { container, error } => {
-                self.fail_container(container, &error);
+                // What was recorded before stays recorded, and the next run goes on after it (survival 54). An answer that makes no sense is no
+                // place to go on from.
+                if error.kind() == Kind::BadAnswer {
+                    self.held_back.insert(container.clone());
+                }
+                let code = error.code().map(str::to_owned);
+                self.note_failure(container, fetch::cause(&error), code);
                 if error.is_fatal() {
                     self.recorder.stopped.get_or_insert(error);
                 }
@@ -234,6 +324,11 @@ impl<'a> Run<'a> {
 
     /// A folder that cannot be read stays as it was, and is asked again from where it was (survival 67).
     fn leave_container(&mut self, container: ItemId, cause: FailureCause, code: Option<String>) {
+        self.held_back.insert(container.clone());
+        self.note_failure(container, cause, code);
+    }
+
+    fn note_failure(&mut self, container: ItemId, cause: FailureCause, code: Option<String>) {
         let failure = ContainerFailure {
             container: container.clone(),
             cause,
@@ -251,6 +346,9 @@ impl<'a> Run<'a> {
             self.leave_container(container.clone(), FailureCause::BadAnswer, None);
             return Ok(());
         };
+        if self.reconciling != Reconciling::Now {
+            self.recorder.check.explain(&IdHash::of(&id));
+        }
         if fields.has("@removed") {
             self.recorder.unreported(container, id);
             return Ok(());
@@ -299,7 +397,7 @@ impl<'a> Run<'a> {
 
     /// A long run makes a partial snapshot now and then: whatever happens, only the work since then is lost.
     async fn checkpoint_if_due(&mut self) -> Result<()> {
-        if self.since_checkpoint < self.ctx.checkpoint_every {
+        if self.since_checkpoint < self.ctx.limits.checkpoint_every {
             return Ok(());
         }
         self.drain().await?;
@@ -357,7 +455,7 @@ impl<'a> Run<'a> {
     /// Moves the cursors of which everything that they cover is recorded: no folder that failed, and none with a message in doubt.
     fn save_cursors(&mut self) {
         let doubts = self.recorder.doubts.values();
-        let held_back: HashSet<&ItemId> = doubts.chain(self.failed.keys()).collect();
+        let held_back: HashSet<&ItemId> = doubts.chain(&self.held_back).collect();
         let reached = std::mem::take(&mut self.reached);
         let (later, now): (HashMap<_, _>, HashMap<_, _>) = reached
             .into_iter()
@@ -371,8 +469,18 @@ impl<'a> Run<'a> {
 
     async fn finish(mut self) -> Result<(Report, Draft)> {
         self.save_cursors();
+        // A first run that read everything has nothing to be compared with.
+        let is_whole = self.is_first && self.failed.is_empty() && self.recorder.stopped.is_none();
+        if is_whole || self.reconciling == Reconciling::Done {
+            self.recorder.account.reconciled = Some(self.ctx.clock.now());
+            self.recorder.account.save(&mut self.recorder.draft).await?;
+        }
         self.recorder.save().await?;
+        let missed = self.recorder.check.missed();
         let mut report = self.recorder.report;
+        if let Some(reconciliation) = &mut report.reconciliation {
+            reconciliation.missed = missed;
+        }
         report.folders = self.recorder.folders.iter().count() as u64;
         report.failures = self.recorder.ledger.failures().cloned().collect();
         report.skips = self.recorder.ledger.skips().cloned().collect();

@@ -85,6 +85,7 @@ impl fmt::Display for Outcome {
             FailureCause::Unavailable => "Microsoft did not answer in time",
             FailureCause::Doubtful => "it is not known whether Microsoft created it",
             FailureCause::Refused => "Microsoft refused it",
+            FailureCause::Defect => "Keepwell itself gave up on it",
         })?;
         match code {
             Some(code) => write!(f, " ({code})"),

@@ -2,13 +2,13 @@
 
 use bytes::Bytes;
 use graph::Link;
+use jiff::{SignedDuration, Timestamp};
 use model::{AccountId, Service, TenantId};
 use repository::Draft;
 use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result};
 
-const PATH: &str = ".keepwell/account.json";
 const WHAT: &str = "the account";
 /// The version of everything under `.keepwell/`. Another one means a full run (survival 69).
 const VERSION: u32 = 1;
@@ -23,9 +23,15 @@ pub(crate) struct AccountRecord {
     pub(crate) account: AccountId,
     /// Where the changes of the folder hierarchy go on.
     pub(crate) hierarchy: Option<Link>,
+    /// When everything at the source was last compared with what is held; null until a listing of the whole mailbox came to its end.
+    #[serde(default)]
+    pub(crate) reconciled: Option<Timestamp>,
 }
 
 impl AccountRecord {
+    /// Where it lies.
+    pub(crate) const PATH: &str = ".keepwell/account.json";
+
     pub(crate) fn new(tenant: TenantId, account: AccountId) -> Self {
         Self {
             version: VERSION,
@@ -33,6 +39,7 @@ impl AccountRecord {
             tenant,
             account,
             hierarchy: None,
+            reconciled: None,
         }
     }
 
@@ -43,7 +50,7 @@ impl AccountRecord {
         account: &AccountId,
     ) -> Result<Option<Self>> {
         let Some(bytes) = draft
-            .read_path(PATH)
+            .read_path(Self::PATH)
             .await
             .map_err(Error::repository(WHAT))?
         else {
@@ -60,8 +67,14 @@ impl AccountRecord {
         Ok(Some(record))
     }
 
+    /// Whether the last comparison is longer ago than `every`, or so far in the future: then a clock was wrong, and nobody knows (abuse 53).
+    pub(crate) fn is_reconciliation_due(&self, now: Timestamp, every: SignedDuration) -> bool {
+        self.reconciled
+            .is_none_or(|last| now.duration_since(last).abs() >= every)
+    }
+
     pub(crate) async fn save(&self, draft: &mut Draft) -> Result<()> {
         let bytes = serde_json::to_vec(self).map_err(|error| Error::state(WHAT, error))?;
-        super::put(draft, PATH, Bytes::from(bytes)).await
+        super::put(draft, Self::PATH, Bytes::from(bytes)).await
     }
 }

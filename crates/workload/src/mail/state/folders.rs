@@ -12,7 +12,9 @@ use repository::Draft;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::super::layout::{IdHash, MAIL, MESSAGES_PER_DIRECTORY_MAX, month_directory};
+use super::super::layout::{
+    IdHash, MAIL, MESSAGES_PER_DIRECTORY_MAX, folder_path, month_directory,
+};
 use crate::{Error, Result};
 
 /// The path of the records.
@@ -38,7 +40,7 @@ pub(crate) struct FolderRecord {
     pub(crate) id: ItemId,
     /// The folder that this one is in; `None` for the root of the mailbox.
     pub(crate) parent: Option<ItemId>,
-    /// The name of its directory, inside the parent's.
+    /// The name of its directory, inside the parent's as a rule; see [`folder_path`].
     pub(crate) directory: String,
     /// Microsoft's name of the folder, where it is one that every mailbox has, `inbox` for instance (survival 91).
     pub(crate) well_known: Option<String>,
@@ -171,6 +173,12 @@ impl Folders {
     }
 
     fn try_path(&self, id: &ItemId) -> Result<String> {
+        Ok(folder_path(&self.names(id)?))
+    }
+
+    /// The names of the directories of the folders around this one, the root's first, and its own: sorted by them, folders stand behind those that
+    /// they are in.
+    pub(crate) fn names(&self, id: &ItemId) -> Result<Vec<&str>> {
         let mut names = Vec::new();
         let mut at = Some(id);
         while let Some(id) = at {
@@ -184,7 +192,7 @@ impl Folders {
             at = record.parent.as_ref();
         }
         names.reverse();
-        Ok(names.join("/"))
+        Ok(names)
     }
 
     /// The folder that a numbered directory is in, and its path.

@@ -63,6 +63,12 @@ impl Items {
         }
     }
 
+    /// Whether the draft holds entries at all.
+    pub(crate) async fn are_stored(draft: &mut Draft) -> Result<bool> {
+        let root = draft.node(ROOT).await.map_err(Error::repository(WHAT))?;
+        Ok(root.is_some())
+    }
+
     /// What is held of the message, if anything.
     pub(crate) async fn get(&mut self, draft: &mut Draft, hash: &IdHash) -> Result<Option<Entry>> {
         let leaf = self.leaf(draft, hash).await?;

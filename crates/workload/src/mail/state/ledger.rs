@@ -12,6 +12,8 @@ use crate::{Error, Result};
 
 const PATH: &str = ".keepwell/mail/ledger.json";
 const WHAT: &str = "the failure ledger";
+/// Panics over one item before it is left alone: the same code meets the same bytes, but the moment may have been another.
+const DEFECTS_MAX: u32 = 3;
 
 /// Failures, to be tried again, and skips, which are final until the item changes; an item is in one of them at most.
 #[derive(Debug, Default)]
@@ -51,6 +53,14 @@ impl Ledger {
     /// The failures, by the items' ids.
     pub(crate) fn failures(&self) -> impl Iterator<Item = &ItemFailure> {
         self.failures.values()
+    }
+
+    /// The failures that are to be tried again of ourselves: all but those on which our own code panicked again and again. These are tried when
+    /// they change, and when everything is listed anew (abuse 68).
+    pub(crate) fn due(&self) -> impl Iterator<Item = &ItemFailure> {
+        self.failures().filter(|failure| {
+            failure.cause != FailureCause::Defect || failure.attempts < DEFECTS_MAX
+        })
     }
 
     /// The skips, by the items' ids.

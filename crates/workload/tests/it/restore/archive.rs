@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use repository::{Options, Repository, SnapshotMeta, Storage};
 use workload::mail::{
     Archive,
-    backup::{self, Checkpoint, CheckpointFuture, Progress},
+    backup::{self, Checkpoint, CheckpointFuture, Limits, Progress},
 };
 
 use super::stage::Stage;
@@ -28,7 +28,7 @@ pub(crate) async fn archive_of(stage: &Stage, alias: &str) -> Result<Archive> {
         clock: &*stage.clock,
         progress: &Progress::default(),
         checkpoint: &NoCheckpoint,
-        checkpoint_every: u64::MAX,
+        limits: Limits::default(),
     };
     let (report, draft) = backup::run(context, repository.draft(None).await?).await?;
     anyhow::ensure!(
