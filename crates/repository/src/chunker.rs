@@ -17,6 +17,10 @@ use crate::{
 pub(crate) const MIN_CHUNK_BYTES: usize = 512 << 10;
 const AVERAGE_CHUNK_BYTES: usize = 1 << 20;
 pub(crate) const MAX_CHUNK_BYTES: usize = 8 << 20;
+/// Of a stream so much is read before a border is looked for: most chunks are shorter.
+const WINDOW_BYTES: usize = 2 << 20;
+/// Twice as much is read at a time, or what is left of a window would be moved for each chunk.
+const BUFFER_BYTES: usize = 2 * WINDOW_BYTES;
 
 /// Cuts content. The same content is cut alike in every run on one repository, and differently in each repository.
 #[derive(Clone, Copy)]
@@ -35,7 +39,7 @@ impl Chunker {
         }
     }
 
-    /// The length of the first chunk of `content`, which must be all that is left or at least the longest chunk.
+    /// The length of the first chunk of `content`: right if that is all that is left, or the longest chunk, or if a border was found.
     fn first_cut(self, content: &[u8]) -> usize {
         if content.len() <= MIN_CHUNK_BYTES {
             return content.len();
@@ -62,7 +66,7 @@ impl Chunker {
         Some(content.split_to(length))
     }
 
-    /// Cuts what `source` gives, holding at most two chunks of the longest length in memory.
+    /// Cuts what `source` gives, holding little more in memory than the next chunk.
     pub(crate) fn stream<S: AsyncRead + Unpin>(self, source: S) -> ChunkStream<S> {
         ChunkStream {
             chunker: self,
@@ -83,17 +87,38 @@ pub(crate) struct ChunkStream<S> {
 impl<S: AsyncRead + Unpin> ChunkStream<S> {
     /// The next chunk; nothing at the end.
     pub(crate) async fn next(&mut self) -> Result<Option<Bytes>> {
-        while !self.ended && self.buffer.len() < MAX_CHUNK_BYTES {
-            self.buffer.reserve(MAX_CHUNK_BYTES);
+        self.fill(WINDOW_BYTES).await?;
+        let length = match self.border() {
+            Some(length) => length,
+            None => {
+                self.fill(MAX_CHUNK_BYTES).await?;
+                let longest = self.buffer.len().min(MAX_CHUNK_BYTES);
+                self.chunker.first_cut(&self.buffer[..longest])
+            }
+        };
+        let chunk = self.buffer.split_to(length);
+        Ok(Some(chunk.freeze()).filter(|chunk| !chunk.is_empty()))
+    }
+
+    /// A border in what has been read, if that shows one.
+    fn border(&self) -> Option<usize> {
+        // The chunker goes by twos: an odd end would count as the end of the content.
+        let window = self.buffer.len().min(MAX_CHUNK_BYTES) & !1;
+        let length = self.chunker.first_cut(&self.buffer[..window]);
+        (length < window).then_some(length)
+    }
+
+    /// Reads until there are so many bytes, or all.
+    async fn fill(&mut self, bytes: usize) -> Result<()> {
+        while !self.ended && self.buffer.len() < bytes {
+            if self.buffer.capacity() == self.buffer.len() {
+                self.buffer
+                    .reserve(bytes.max(BUFFER_BYTES) - self.buffer.len());
+            }
             let read = self.source.read_buf(&mut self.buffer).await;
             self.ended = read.map_err(Error::Source)? == 0;
         }
-        if self.buffer.is_empty() {
-            return Ok(None);
-        }
-        let longest = self.buffer.len().min(MAX_CHUNK_BYTES);
-        let length = self.chunker.first_cut(&self.buffer[..longest]);
-        Ok(Some(self.buffer.split_to(length).freeze()))
+        Ok(())
     }
 }
 

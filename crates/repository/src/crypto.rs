@@ -11,8 +11,10 @@ use crate::error::Problem;
 
 /// What sealing adds to a text: nonce and tag.
 pub(crate) const OVERHEAD_BYTES: usize = NONCE_BYTES + TAG_BYTES;
-const NONCE_BYTES: usize = 16;
-const TAG_BYTES: usize = 16;
+/// Stands before a sealed text.
+pub(crate) const NONCE_BYTES: usize = 16;
+/// Stands behind it.
+pub(crate) const TAG_BYTES: usize = 16;
 
 /// 32 bytes for AES-256, 16 for the AES-128 of Poly1305-AES, 16 for Poly1305's `r`.
 #[derive(Clone, Zeroize, ZeroizeOnDrop)]
@@ -52,37 +54,47 @@ impl Key {
     /// Seals `plain` with a fresh nonce.
     pub(crate) fn seal(&self, plain: &[u8]) -> Vec<u8> {
         let mut sealed = Vec::with_capacity(plain.len() + OVERHEAD_BYTES);
-        self.seal_onto(&mut sealed, plain);
+        sealed.resize(NONCE_BYTES, 0);
+        sealed.extend_from_slice(plain);
+        sealed.resize(plain.len() + OVERHEAD_BYTES, 0);
+        self.seal_in_place(&mut sealed);
         sealed
     }
 
-    /// Seals `plain` at the end of `out`.
-    pub(crate) fn seal_onto(&self, out: &mut Vec<u8>, plain: &[u8]) {
+    /// Seals the text that lies in `room` with [`NONCE_BYTES`] free before it and [`TAG_BYTES`] behind.
+    pub(crate) fn seal_in_place(&self, room: &mut [u8]) {
+        let (before, rest) = room.split_at_mut(NONCE_BYTES);
+        let (text, behind) = rest.split_at_mut(rest.len() - TAG_BYTES);
         let mut nonce = Nonce::default();
         rand::rng().fill_bytes(&mut nonce);
-        out.extend_from_slice(&nonce);
-        let start = out.len();
-        out.extend_from_slice(plain);
+        before.copy_from_slice(&nonce);
         let tag = self
             .cipher()
-            .encrypt_in_place_detached(&nonce, b"", &mut out[start..])
+            .encrypt_in_place_detached(&nonce, b"", text)
             .expect("only texts of many gigabytes are refused, and ours are bounded");
-        out.extend_from_slice(&tag);
+        behind.copy_from_slice(&tag);
     }
 
     /// The plain text of `sealed`; an error when it is too short or not as it was sealed with this key.
     pub(crate) fn open(&self, sealed: &[u8]) -> Result<Vec<u8>, Problem> {
+        let mut plain = Vec::new();
+        self.open_into(sealed, &mut plain)?;
+        Ok(plain)
+    }
+
+    /// As [`Self::open`], in memory that was used before. After an error nothing useful is in it.
+    pub(crate) fn open_into(&self, sealed: &[u8], plain: &mut Vec<u8>) -> Result<(), Problem> {
         let (nonce, rest) = sealed
             .split_first_chunk::<NONCE_BYTES>()
             .ok_or(Problem::Truncated)?;
         let (text, tag) = rest
             .split_last_chunk::<TAG_BYTES>()
             .ok_or(Problem::Truncated)?;
-        let mut plain = text.to_vec();
+        plain.clear();
+        plain.extend_from_slice(text);
         self.cipher()
-            .decrypt_in_place_detached(&Nonce::from(*nonce), b"", &mut plain, &Tag::from(*tag))
-            .map_err(|_| Problem::BrokenSeal)?;
-        Ok(plain)
+            .decrypt_in_place_detached(&Nonce::from(*nonce), b"", plain, &Tag::from(*tag))
+            .map_err(|_| Problem::BrokenSeal)
     }
 
     fn cipher(&self) -> Aes256CtrPoly1305Aes {

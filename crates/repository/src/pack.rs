@@ -6,11 +6,9 @@
 //! ```
 
 use bytes::Bytes;
-use object_store::PutPayload;
-use sha2::{Digest, Sha256};
 
 use crate::{
-    blob::{self, BlobKind, SealedBlob},
+    blob::{self, BlobKind, Opener, SealedBlob},
     crypto::{Key, OVERHEAD_BYTES},
     error::Problem,
     id::{BlobId, ObjectId},
@@ -21,6 +19,9 @@ pub(crate) const MAX_BLOBS: usize = 100_000;
 /// Largest header that is read: room for four times as many entries as we write.
 const MAX_HEADER_BYTES: usize = 16 << 20;
 const LENGTH_BYTES: usize = 4;
+/// Room for any pack of content, so that none is ever moved. What is not used of it is address space and no memory; and from this size on
+/// the system's allocator returns all of it at once, where many pieces would leave holes everywhere.
+const ROOM_BYTES: usize = 33 << 20;
 
 /// Where a blob lies in its pack.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -49,19 +50,18 @@ impl Entry {
     }
 }
 
-/// A pack in the making. The blobs stay where they were sealed: one buffer for all would have to grow and be copied.
+/// A pack in the making.
 pub(crate) struct PackBuilder {
     kind: BlobKind,
-    blobs: Vec<Bytes>,
+    blobs: Vec<u8>,
     entries: Vec<Entry>,
-    size_bytes: u32,
 }
 
 /// A finished pack, decoded again and found right.
 #[derive(Debug)]
 pub(crate) struct Pack {
     pub(crate) id: ObjectId,
-    pub(crate) content: PutPayload,
+    pub(crate) content: Bytes,
     pub(crate) entries: Vec<Entry>,
 }
 
@@ -71,33 +71,31 @@ impl PackBuilder {
             kind,
             blobs: Vec::new(),
             entries: Vec::new(),
-            size_bytes: 0,
         }
     }
 
-    pub(crate) fn add(&mut self, blob: SealedBlob) {
-        let length = u32::try_from(blob.bytes.len()).expect("blobs are at most 128 MiB");
+    pub(crate) fn add(&mut self, blob: SealedBlob<'_>) {
         self.entries.push(Entry {
             id: blob.id,
             kind: self.kind,
-            offset: self.size_bytes,
-            length,
+            offset: length(&self.blobs),
+            length: length(blob.bytes),
             expanded: blob.expanded,
         });
-        self.size_bytes += length;
-        self.blobs.push(blob.bytes.into());
+        if self.blobs.capacity() == 0 {
+            self.blobs.reserve_exact(ROOM_BYTES);
+        }
+        self.blobs.extend_from_slice(blob.bytes);
     }
 
     /// Takes over the blobs of another pack of the same kind, as they are sealed.
-    pub(crate) fn append(&mut self, other: Self) {
-        let base = self.size_bytes;
-        self.entries
-            .extend(other.entries.into_iter().map(|entry| Entry {
-                offset: base + entry.offset,
-                ..entry
-            }));
-        self.blobs.extend(other.blobs);
-        self.size_bytes += other.size_bytes;
+    pub(crate) fn append(&mut self, other: &Self) {
+        let base = length(&self.blobs);
+        self.entries.extend(other.entries.iter().map(|entry| Entry {
+            offset: base + entry.offset,
+            ..*entry
+        }));
+        self.blobs.extend_from_slice(&other.blobs);
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -105,7 +103,7 @@ impl PackBuilder {
     }
 
     pub(crate) fn size_bytes(&self) -> usize {
-        self.size_bytes as usize
+        self.blobs.len()
     }
 
     pub(crate) fn blob_count(&self) -> usize {
@@ -114,41 +112,37 @@ impl PackBuilder {
 
     /// The plain content of a blob that was added.
     pub(crate) fn read(&self, key: &Key, id: BlobId) -> Option<Result<Vec<u8>, Problem>> {
-        let at = self.entries.iter().position(|entry| entry.id == id)?;
-        Some(blob::open(
-            key,
-            id,
-            &self.blobs[at],
-            self.entries[at].expanded,
-        ))
+        let entry = self.entries.iter().find(|entry| entry.id == id)?;
+        let sealed = entry.slice(&self.blobs);
+        Some(sealed.and_then(|sealed| blob::open(key, id, sealed, entry.expanded)))
     }
 
     /// Closes the pack and decodes all of it again, so that nothing is stored that could not be read back. An error means that memory or
     /// processor failed between sealing and here.
-    pub(crate) fn finish(self, key: &Key) -> Result<Pack, Problem> {
+    pub(crate) fn finish(self, key: &Key, opener: &mut Opener) -> Result<Pack, Problem> {
         let Self {
             mut blobs, entries, ..
         } = self;
-        let mut trailer = key.seal(&encode_header(&entries));
-        let length = u32::try_from(trailer.len()).expect("a header has at most MAX_BLOBS entries");
-        trailer.extend_from_slice(&length.to_le_bytes());
-        if split_header(key, &trailer)? != (&[][..], entries.clone()) {
+        let header = key.seal(&encode_header(&entries));
+        blobs.extend_from_slice(&header);
+        blobs.extend_from_slice(&length(&header).to_le_bytes());
+        if read_header(key, &blobs)? != entries {
             return Err(Problem::Disagreement);
         }
-        for (entry, sealed) in entries.iter().zip(&blobs) {
-            blob::open(key, entry.id, sealed, entry.expanded)?;
-        }
-        blobs.push(trailer.into());
-        let mut hash = Sha256::new();
-        for part in &blobs {
-            hash.update(part);
+        for entry in &entries {
+            opener.open(key, entry.id, entry.slice(&blobs)?, entry.expanded)?;
         }
         Ok(Pack {
-            id: ObjectId(hash.finalize().into()),
-            content: blobs.into_iter().collect(),
+            id: ObjectId::of(&blobs),
+            content: blobs.into(),
             entries,
         })
     }
+}
+
+/// The length of a blob, a header or a pack.
+fn length(bytes: &[u8]) -> u32 {
+    u32::try_from(bytes.len()).expect("blobs are at most 128 MiB, and packs little longer")
 }
 
 /// The table of contents of a whole pack. Errors when it is cut short, broken, or does not cover the pack exactly.

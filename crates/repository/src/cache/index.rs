@@ -265,7 +265,7 @@ fn encode(key: &Key, file: &IndexFile) -> Option<Vec<u8>> {
         for (pack, entry) in block {
             encode_record(&mut plain, *pack, entry);
         }
-        key.seal_onto(&mut content, &plain);
+        content.extend(key.seal(&plain));
     }
     Some(content)
 }

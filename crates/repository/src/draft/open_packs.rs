@@ -65,7 +65,7 @@ impl Default for OpenPacks {
 
 impl OpenPacks {
     /// Puts the blob into a pack; gives the pack if that made it full.
-    pub(super) fn add(&mut self, purpose: Purpose, blob: SealedBlob) -> Option<PackBuilder> {
+    pub(super) fn add(&mut self, purpose: Purpose, blob: SealedBlob<'_>) -> Option<PackBuilder> {
         let pack = match purpose {
             Purpose::Content => &mut self.content[rand::rng().random_range(..OPEN_CONTENT_PACKS)],
             Purpose::State => &mut self.state,
@@ -91,13 +91,13 @@ impl OpenPacks {
         let mut packs: Vec<(Purpose, PackBuilder)> = Vec::new();
         for pack in self.content {
             match packs.last_mut() {
-                Some((_, last)) if fit(last, &pack, CONTENT_PACK_BYTES) => last.append(pack),
+                Some((_, last)) if fit(last, &pack, CONTENT_PACK_BYTES) => last.append(&pack),
                 _ => packs.push((Purpose::Content, pack)),
             }
         }
         match packs.as_mut_slice() {
             [(purpose, only)] if fit(only, &self.state, STATE_PACK_BYTES) => {
-                only.append(self.state);
+                only.append(&self.state);
                 *purpose = Purpose::State;
             }
             _ => packs.push((Purpose::State, self.state)),

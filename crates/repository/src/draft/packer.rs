@@ -33,8 +33,11 @@ use crate::{
 pub(crate) const INDEX_FILE_BLOBS: usize = 50_000;
 /// When more blobs are relied on without a lock, it is taken, so that the list of them has a bound: 3.3 MB.
 const MAX_RELIED_ON: usize = 100_000;
-/// More operations than processors, so that these work while packs are being written.
-const EXTRA_OPERATIONS: usize = 2;
+/// More operations than processors, so that these work while a pack is being written. Each may hold a pack.
+const EXTRA_OPERATIONS: usize = 1;
+/// A blob up to this length is sealed by the task that it came to, in 300 microseconds at most: handing it to another thread and waiting
+/// for it would double the price of a small mail.
+const SEAL_INLINE_BYTES: usize = 64 << 10;
 
 pub(crate) struct Packer {
     inner: Arc<Inner>,
@@ -170,15 +173,17 @@ impl Packer {
     }
 
     async fn store_now(self: &Arc<Self>, purpose: Purpose, plain: Bytes) -> Result<BlobId> {
-        let packer = Arc::clone(self);
-        let (id, full) = blocking(move || {
-            let id = BlobId::of(&plain);
-            let full = packer.add(purpose, id, &plain)?;
-            Ok::<_, Error>((id, full))
-        })
-        .await??;
+        let quick = plain.len() <= SEAL_INLINE_BYTES && self.cache_for(purpose).is_none();
+        let (id, full) = if quick {
+            self.add(purpose, &plain)
+        } else {
+            let packer = Arc::clone(self);
+            blocking(move || packer.add(purpose, &plain)).await?
+        };
         if let Some(pack) = full {
-            self.write(purpose, pack).await?;
+            let packer = Arc::clone(self);
+            let finished = blocking(move || packer.finish(pack)).await??;
+            self.write(purpose, finished).await?;
         }
         let relied_on = self.relied_on().as_ref().map_or(0, Vec::len);
         if relied_on > MAX_RELIED_ON {
@@ -187,24 +192,31 @@ impl Packer {
         Ok(id)
     }
 
-    /// Puts a blob into an open pack; gives the pack if that made it full.
-    fn add(&self, purpose: Purpose, id: BlobId, plain: &[u8]) -> Result<Option<Pack>> {
+    /// Puts a blob into an open pack, unless it is there; gives the pack if that made it full.
+    fn add(&self, purpose: Purpose, plain: &[u8]) -> (BlobId, Option<PackBuilder>) {
+        let id = BlobId::of(plain);
         let kind = purpose.kind();
         let own = self.own().map.contains(kind, id);
         if own || self.is_stored(kind, id) || !self.own().map.announce(kind, id) {
-            return Ok(None);
+            return (id, None);
         }
-        let sealed = blob::seal(&self.inner.key, &self.inner.compressors, kind, id, plain);
-        if let Some(cache) = self
-            .inner
+        let inner = &self.inner;
+        let full = inner.compressors.with(|workbench| {
+            let sealed = blob::seal(&inner.key, workbench, kind, id, plain);
+            if let Some(cache) = self.cache_for(purpose) {
+                cache.keep_blob(id, sealed.bytes, sealed.expanded);
+            }
+            self.open().add(purpose, sealed)
+        });
+        (id, full)
+    }
+
+    /// The local cache, if later runs are likely to read the blob.
+    fn cache_for(&self, purpose: Purpose) -> Option<&Cache> {
+        self.inner
             .cache
             .as_ref()
             .filter(|_| purpose.is_read_again())
-        {
-            cache.keep_blob(id, &sealed.bytes, sealed.expanded);
-        }
-        let full = self.open().add(purpose, sealed);
-        full.map(|pack| self.finish(pack)).transpose()
     }
 
     /// Whether the repository has the blob, by what is known of it.
@@ -223,7 +235,11 @@ impl Packer {
     }
 
     fn finish(&self, pack: PackBuilder) -> Result<Pack> {
-        pack.finish(&self.inner.key)
+        let Inner {
+            key, compressors, ..
+        } = &*self.inner;
+        compressors
+            .with(|workbench| pack.finish(key, &mut workbench.opener))
             .map_err(|_| Error::Internal("a pack could not be read back before it was stored"))
     }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures_util::{TryStreamExt, stream::FuturesOrdered};
 use tokio::io::AsyncRead;
 
 use super::{open_packs::Purpose, packer::Packer};
@@ -11,6 +12,9 @@ use crate::{
     error::Result,
     id::BlobId,
 };
+
+/// Chunks of one stream that are stored at the same time, two of them while the next is read and cut.
+const CHUNKS_AT_ONCE: usize = 3;
 
 /// Content that has been stored, to be put at a path of the draft whose writer stored it.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -53,8 +57,17 @@ impl BlobWriter {
             size: 0,
         };
         let mut chunks = self.chunker.stream(source);
+        let mut storing = FuturesOrdered::new();
         while let Some(chunk) = chunks.next().await? {
-            self.append(&mut stored, Purpose::Content, chunk).await?;
+            stored.size += chunk.len() as u64;
+            storing.push_back(self.packer.store(Purpose::Content, chunk));
+            // While the others are stored the next chunk is read and cut.
+            if storing.len() == CHUNKS_AT_ONCE {
+                stored.blobs.extend(storing.try_next().await?);
+            }
+        }
+        while let Some(id) = storing.try_next().await? {
+            stored.blobs.push(id);
         }
         Ok(stored)
     }

@@ -6,7 +6,7 @@
 use std::{collections::HashMap, sync::Arc};
 
 use crate::{
-    blob::{self, SealedBlob},
+    blob::{self, Opener, SealedBlob},
     draft::{INDEX_FILE_BLOBS, Purpose},
     error::{Error, Problem, Result, Subject},
     id::ObjectId,
@@ -71,7 +71,7 @@ impl<'a> Rewriter<'a> {
         for (entry, bytes) in blobs {
             let sealed = SealedBlob {
                 id: entry.id,
-                bytes,
+                bytes: &bytes,
                 expanded: entry.expanded,
             };
             let purpose = match (entry.kind, purpose) {
@@ -106,7 +106,7 @@ impl<'a> Rewriter<'a> {
         Ok(())
     }
 
-    async fn add(&mut self, purpose: Purpose, blob: SealedBlob) -> Result<()> {
+    async fn add(&mut self, purpose: Purpose, blob: SealedBlob<'_>) -> Result<()> {
         let at = self.open.iter().position(|(open, _)| *open == purpose);
         let at = at.unwrap_or_else(|| {
             self.open.push((purpose, PackBuilder::new(purpose.kind())));
@@ -123,12 +123,15 @@ impl<'a> Rewriter<'a> {
 
     async fn write(&mut self, purpose: Purpose, pack: PackBuilder) -> Result<()> {
         let key = self.inner.key.clone();
-        let finished = tokio::task::spawn_blocking(move || pack.finish(&key))
-            .await
-            .map_err(|_| Error::Internal("finishing a pack was interrupted"))?
-            .map_err(|_| Error::Internal("a pack could not be read back before it was stored"))?;
+        let finished =
+            tokio::task::spawn_blocking(move || pack.finish(&key, &mut Opener::default()))
+                .await
+                .map_err(|_| Error::Internal("finishing a pack was interrupted"))?
+                .map_err(|_| {
+                    Error::Internal("a pack could not be read back before it was stored")
+                })?;
         self.lock.confirm().await?;
-        self.written_bytes += finished.content.content_length() as u64;
+        self.written_bytes += finished.content.len() as u64;
         let storage = &self.inner.storage;
         storage
             .put_as(ObjectKind::Pack, finished.id, finished.content)

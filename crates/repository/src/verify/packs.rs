@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use crate::{
-    blob::{self, BlobKind},
+    blob::{BlobKind, Opener},
     crypto::Key,
     error::{Error, Problem, Result, Subject},
     id::{BlobId, ObjectId},
@@ -70,10 +70,11 @@ fn check(key: &Key, pack: &Bytes, listed: &IndexedPack, subject: Subject) -> Che
             Err(problem) => checked.damage.push((subject, problem)),
         }
     }
+    let mut opener = Opener::default();
     for entry in entries {
         let opened = entry
             .slice(pack)
-            .and_then(|sealed| blob::open(key, entry.id, sealed, entry.expanded));
+            .and_then(|sealed| opener.open(key, entry.id, sealed, entry.expanded));
         match opened {
             Ok(_) => checked.sound.push((entry.kind, entry.id)),
             Err(problem) => checked.damage.push((entry.kind.subject(entry.id), problem)),

@@ -21,14 +21,11 @@ fn the_blobs_used_last_are_kept_and_take_no_more_than_allowed() {
     let id = |number| BlobId::of(&content(number));
     for number in 0..100 {
         clock.advance(Duration::from_secs(1));
-        let sealed = blob::seal(
-            &key,
-            &Compressors::default(),
-            BlobKind::Tree,
-            id(number),
-            &content(number),
-        );
-        cache.keep_blob(sealed.id, &sealed.bytes, sealed.expanded);
+        Compressors::default().with(|workbench| {
+            let plain = content(number);
+            let sealed = blob::seal(&key, workbench, BlobKind::Tree, id(number), &plain);
+            cache.keep_blob(sealed.id, sealed.bytes, sealed.expanded);
+        });
         assert_eq!(
             cache.blob(id(0)),
             Some(content(0)),
