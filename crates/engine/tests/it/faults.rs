@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::{
     stage::{Stage, differences},
-    tools::{DELTA, MIME},
+    tools::{DELTA, MIME, error},
 };
 
 #[tokio::test]
@@ -49,28 +49,30 @@ async fn a_message_that_cannot_be_fetched_is_owed_and_paid_later() -> Result<()>
 
 #[tokio::test]
 async fn a_message_that_microsoft_cannot_read_is_skipped_with_its_cause() -> Result<()> {
-    // Survival 96.
-    let (stage, account) = Stage::with_mail(&[("", 3)]).await?;
-    stage.emulator.add_fault(FaultRule {
-        status: Some(422),
-        code: Some("ErrorCorruptData".to_owned()),
-        count: Some(1),
-        ..FaultRule::on(MIME)
-    })?;
-    let outcome = stage.back_up(&account).await?;
-    let [skip] = &outcome.report.skips[..] else {
-        panic!("one message is skipped: {:?}", outcome.report)
-    };
-    assert_eq!(skip.cause, SkipCause::CorruptAtSource);
-    assert_eq!(outcome.report.added, 2);
-    let archive = stage
-        .archive(&account, outcome.snapshot.context("it made one")?)
-        .await?;
-    let at = archive
-        .find(&skip.item)
-        .await?
-        .context("its JSON is held")?;
-    assert!(!archive.message(&at).await?.has_mime);
+    // Survival 96, 97.
+    for (code, cause) in [
+        ("ErrorCorruptData", SkipCause::CorruptAtSource),
+        ("ErrorInvalidRecipients", SkipCause::InvalidRecipients),
+    ] {
+        let (stage, account) = Stage::with_mail(&[("", 3)]).await?;
+        stage.emulator.add_fault(FaultRule {
+            count: Some(1),
+            ..error(MIME, 422, code)
+        })?;
+        let outcome = stage.back_up(&account).await?;
+        let [skip] = &outcome.report.skips[..] else {
+            panic!("one message is skipped: {:?}", outcome.report)
+        };
+        assert_eq!((skip.cause, outcome.report.added), (cause, 2));
+        let archive = stage
+            .archive(&account, outcome.snapshot.context("it made one")?)
+            .await?;
+        let at = archive
+            .find(&skip.item)
+            .await?
+            .context("its JSON is held")?;
+        assert!(!archive.message(&at).await?.has_mime);
+    }
     Ok(())
 }
 

@@ -486,6 +486,16 @@ impl<'a> Run<'a> {
         report.skips = self.recorder.ledger.skips().cloned().collect();
         report.containers = self.failed.into_values().collect();
         report.stopped = self.recorder.stopped;
+        if let Some(anomaly) = report.anomaly() {
+            tracing::warn!(
+                ?anomaly,
+                held_before = report.held_before,
+                "more of a mailbox changed at once than people change"
+            );
+        }
+        if missed > 0 {
+            tracing::warn!(missed, "messages were found that no folder had reported");
+        }
         Ok((report, self.recorder.draft))
     }
 }
