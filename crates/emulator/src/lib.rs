@@ -12,6 +12,8 @@ mod emulator;
 
 mod clock;
 mod error;
+#[cfg(any(fuzzing, test))]
+pub mod fuzzing;
 mod graph_error;
 
 mod call;

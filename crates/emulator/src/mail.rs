@@ -11,6 +11,8 @@ mod delta_routes;
 mod extended;
 mod folder;
 mod folder_routes;
+#[cfg(any(fuzzing, test))]
+pub(crate) mod fuzzing;
 mod id;
 mod inspect;
 mod letter;

@@ -2,6 +2,8 @@
 //!
 //! Requests in a batch do not depend on each other; the service may carry them out in any order.
 
+#[cfg(any(fuzzing, test))]
+pub(crate) mod fuzzing;
 mod part;
 
 use std::time::Duration;

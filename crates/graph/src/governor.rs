@@ -18,6 +18,8 @@ use std::{
 use model::{AccountId, SharedClock, TenantId};
 
 pub(crate) use advice::Advice;
+#[cfg(any(fuzzing, test))]
+pub(crate) use advice::CLOSED_MAX;
 pub(crate) use lane::Lane;
 
 /// Documented: requests of one application in one mailbox within [`OUTLOOK_REQUEST_WINDOW`].

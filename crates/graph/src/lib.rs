@@ -13,6 +13,8 @@ mod cloud;
 mod counters;
 mod credential;
 mod error;
+#[cfg(any(fuzzing, test))]
+pub mod fuzzing;
 mod governor;
 mod label;
 mod link;

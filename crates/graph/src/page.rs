@@ -119,7 +119,7 @@ struct Body {
 }
 
 /// survival 21 and 38: a page without `value`, or a delta without either link, is a failure and not the end.
-fn read(response: &Response, is_delta: bool) -> Result<Page> {
+pub(crate) fn read(response: &Response, is_delta: bool) -> Result<Page> {
     let body: Body = response.json()?;
     let present = |link: &Link| !link.as_str().is_empty();
     let next = body.next.filter(present);

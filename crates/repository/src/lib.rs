@@ -20,6 +20,8 @@ mod config;
 mod crypto;
 mod draft;
 mod error;
+#[cfg(any(fuzzing, test))]
+pub mod fuzzing;
 mod id;
 mod index;
 mod index_file;

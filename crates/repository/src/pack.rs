@@ -172,7 +172,7 @@ fn split_header<'a>(key: &Key, pack: &'a [u8]) -> Result<(&'a [u8], Vec<Entry>),
     Ok((blobs, decode_header(&key.open(sealed)?)?))
 }
 
-fn encode_header(entries: &[Entry]) -> Vec<u8> {
+pub(crate) fn encode_header(entries: &[Entry]) -> Vec<u8> {
     let mut header = Vec::with_capacity(entries.len() * 41);
     for entry in entries {
         let kind = match entry.kind {
@@ -190,7 +190,7 @@ fn encode_header(entries: &[Entry]) -> Vec<u8> {
     header
 }
 
-fn decode_header(mut header: &[u8]) -> Result<Vec<Entry>, Problem> {
+pub(crate) fn decode_header(mut header: &[u8]) -> Result<Vec<Entry>, Problem> {
     let mut entries = Vec::new();
     let mut offset = 0_u32;
     while let Some((&kind, rest)) = header.split_first() {

@@ -6,6 +6,8 @@
 //! engine's.
 
 mod error;
+#[cfg(any(fuzzing, test))]
+pub mod fuzzing;
 pub mod mail;
 
 pub use error::{Error, Kind, Result};

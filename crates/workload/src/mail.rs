@@ -6,6 +6,8 @@
 mod archive;
 pub mod backup;
 pub mod compose;
+#[cfg(any(fuzzing, test))]
+pub(crate) mod fuzzing;
 mod json;
 mod layout;
 pub mod restore;

@@ -1,7 +1,7 @@
 //! Finds or installs the programs that the tests run.
 //!
 //! On Debian, as root, what is missing is installed from the archive that apt already uses. Elsewhere it is said what is missing; only continuous
-//! integration fails for it. Nothing is downloaded but by apt, which checks signatures.
+//! integration fails for it. Nothing is downloaded but by apt, which checks signatures, and by cargo, which checks hashes.
 
 use std::{
     fs,
@@ -15,6 +15,9 @@ use crate::surroundings::{self, output, variable, workspace};
 
 /// Names another newest restic; the tests read the same variable.
 const NEWEST_RESTIC_VARIABLE: &str = "KEEPWELL_RESTIC_NEWEST";
+
+/// What is fetched or built once, below the workspace.
+const TOOLS: &str = "target/tools";
 
 /// Where the newest restic is unpacked below the workspace; the tests look for it there.
 const NEWEST_RESTIC: &str = "target/tools/restic-newest";
@@ -31,6 +34,8 @@ pub(crate) fn run() -> anyhow::Result<()> {
             .context("install clippy: rustup component add clippy"),
         installed("restic", &["version"]),
         installed("strace", &["--version"]),
+        installed("g++", &["--version"]).context("libFuzzer is built by it"),
+        cargo_fuzz().and_then(|mut program| output(program.arg("--version"))),
         newest_restic(),
     ];
     let mut missing = 0;
@@ -76,6 +81,23 @@ fn installed(program: &str, version_of: &[&str]) -> anyhow::Result<String> {
         )?;
         version(program, version_of)
     })
+}
+
+/// cargo-fuzz, as a command that takes its subcommand: this machine's, or one that is built once and kept below `target`.
+pub(crate) fn cargo_fuzz() -> anyhow::Result<Command> {
+    let mut ours = Command::new(workspace().join(TOOLS).join("bin/cargo-fuzz"));
+    ours.arg("fuzz");
+    if Path::new(ours.get_program()).exists() {
+        return Ok(ours);
+    }
+    if version("cargo", &["fuzz", "--version"]).is_ok() {
+        let mut theirs = Command::new("cargo");
+        theirs.arg("fuzz");
+        return Ok(theirs);
+    }
+    let install = ["install", "--quiet", "--locked", "cargo-fuzz", "--root"];
+    surroundings::run(Command::new("cargo").args(install).arg(TOOLS))?;
+    Ok(ours)
 }
 
 /// The newest restic, unpacked from Debian unstable beside the installed one. It is kept below `target` and fetched once.

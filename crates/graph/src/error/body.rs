@@ -54,6 +54,11 @@ impl Codes {
         Self(vec![code])
     }
 
+    #[cfg(any(fuzzing, test))]
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(String::as_str)
+    }
+
     pub(crate) fn first(&self) -> Option<&str> {
         self.0.first().map(String::as_str)
     }

@@ -16,6 +16,8 @@ mod ledger;
 pub(crate) use account::AccountRecord;
 pub(crate) use folders::{Cursor, FolderRecord, Folders, decode as decode_folder};
 pub(crate) use items::{Entry, Items, find as find_entry};
+#[cfg(any(fuzzing, test))]
+pub(crate) use items::{decode as decode_shard, encode as encode_shard};
 pub(crate) use ledger::Ledger;
 
 /// Writes a record of state to the draft.

@@ -26,10 +26,12 @@ pub(crate) fn check(tree: &Tree) -> Vec<Finding> {
             Err(error) => findings.push(Finding::file(path, error.message())),
         }
     }
-    for (number, line) in (1..).zip(tree.text("Cargo.lock").unwrap_or_default().lines()) {
-        if line.starts_with("source = ") && line != format!("source = \"{REGISTRY}\"") {
-            let what = "a dependency comes from elsewhere than crates.io";
-            findings.push(Finding::line("Cargo.lock", number, what));
+    for lock in ["Cargo.lock", "fuzz/Cargo.lock"] {
+        for (number, line) in (1..).zip(tree.text(lock).unwrap_or_default().lines()) {
+            if line.starts_with("source = ") && line != format!("source = \"{REGISTRY}\"") {
+                let what = "a dependency comes from elsewhere than crates.io";
+                findings.push(Finding::line(lock, number, what));
+            }
         }
     }
     findings

@@ -255,7 +255,7 @@ fn hex(digit: u8) -> char {
     char::from(b"0123456789abcdef"[usize::from(digit & 15)])
 }
 
-fn encode(entries: &[(IdHash, Entry)]) -> Bytes {
+pub(crate) fn encode(entries: &[(IdHash, Entry)]) -> Bytes {
     let mut bytes = Vec::with_capacity(MAGIC.len() + entries.len() * ENTRY_BYTES);
     bytes.extend_from_slice(&MAGIC);
     for (hash, entry) in entries {
@@ -266,7 +266,7 @@ fn encode(entries: &[(IdHash, Entry)]) -> Bytes {
     bytes.into()
 }
 
-fn decode(bytes: &[u8]) -> Result<Vec<(IdHash, Entry)>> {
+pub(crate) fn decode(bytes: &[u8]) -> Result<Vec<(IdHash, Entry)>> {
     let body = bytes
         .strip_prefix(&MAGIC)
         .ok_or_else(|| Error::state(WHAT, "a shard does not begin as one"))?;

@@ -39,8 +39,13 @@ impl Ledger {
         else {
             return Ok(Self::default());
         };
+        Self::decode(&bytes)
+    }
+
+    /// Reads the ledger's file.
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Self> {
         let stored: Stored =
-            serde_json::from_slice(&bytes).map_err(|error| Error::state(WHAT, error))?;
+            serde_json::from_slice(bytes).map_err(|error| Error::state(WHAT, error))?;
         let failures = stored.failures.into_iter();
         let skips = stored.skips.into_iter();
         Ok(Self {
@@ -140,11 +145,16 @@ impl Ledger {
             draft.remove(PATH).await.map_err(Error::repository(WHAT))?;
             return Ok(());
         }
+        super::put(draft, PATH, self.encode()?).await
+    }
+
+    /// The ledger as a file.
+    pub(crate) fn encode(&self) -> Result<Bytes> {
         let stored = Stored {
             failures: self.failures().cloned().collect(),
             skips: self.skips().cloned().collect(),
         };
         let bytes = serde_json::to_vec(&stored).map_err(|error| Error::state(WHAT, error))?;
-        super::put(draft, PATH, Bytes::from(bytes)).await
+        Ok(Bytes::from(bytes))
     }
 }

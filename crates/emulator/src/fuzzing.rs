@@ -1,0 +1,25 @@
+//! What must hold for every mail that somebody loads, for the fuzz target. It is part of no ordinary build.
+
+use bytes::Bytes;
+
+use crate::mail::fuzzing as mail;
+
+/// `mime` as a mail: a letter comes out, and a mail can be composed from it, which is read again.
+pub fn letter(mime: &[u8]) {
+    mail::letter(&Bytes::copy_from_slice(mime));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kept_corpus_holds() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fuzz/corpus/mime");
+        let files = std::fs::read_dir(folder).expect("there is a corpus");
+        for file in files {
+            let path = file.expect("it can be listed").path();
+            letter(&std::fs::read(path).expect("it can be read"));
+        }
+    }
+}

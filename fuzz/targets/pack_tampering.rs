@@ -1,0 +1,5 @@
+//! See `repository::fuzzing::pack_tampering`.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| repository::fuzzing::pack_tampering(input));
