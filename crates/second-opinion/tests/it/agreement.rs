@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 
 use crate::{
     judge::{contents, findings},
-    ours::{Ours, Plain, files, noise},
+    ours::{Ours, PASSWORD, Plain, files, noise},
 };
 
 /// rustic reads every byte, finds nothing to complain of, and finds in every snapshot what we put there.
@@ -60,6 +60,38 @@ async fn rustic_reads_files_that_were_cut_into_pieces() -> Result<()> {
     })
     .await?;
     agrees(&ours)
+}
+
+#[tokio::test]
+async fn rustic_reads_what_pruning_and_merging_left() -> Result<()> {
+    let mut ours = Ours::with_mails(6).await?;
+    let packs = files(&ours.path().join("data"))?.len();
+    let deleted = ours.forget_all_but(2).await?;
+    ensure!(deleted > 0, "nothing was pruned");
+    ensure!(files(&ours.path().join("data"))?.len() < packs);
+    agrees(&ours)?;
+    ours.snapshot(async |change| change.put("Mail/After", noise(10_000, 99)).await)
+        .await?;
+    agrees(&ours)
+}
+
+#[tokio::test]
+async fn rustic_reads_what_stock_restic_left() -> Result<()> {
+    for restic in testkit::restic::both() {
+        let mut ours = Ours::with_mails(4).await?;
+        let first = ours
+            .expected
+            .keys()
+            .next()
+            .context("there are some")?
+            .clone();
+        restic
+            .run(&ours.path(), PASSWORD, ["forget", "--prune", &first])?
+            .into_result()?;
+        ours.expected.remove(&first);
+        agrees(&ours)?;
+    }
+    Ok(())
 }
 
 #[tokio::test]

@@ -12,7 +12,9 @@ use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
 use model::{SharedClock, SimulatedClock};
 use rand::{Rng, RngExt, SeedableRng, rngs::StdRng};
-use repository::{Draft, File, Options, Repository, SnapshotId, SnapshotMeta, Storage};
+use repository::{
+    Draft, File, Options, PruneOptions, Repository, SnapshotId, SnapshotMeta, Storage,
+};
 use tempfile::TempDir;
 
 pub(crate) const PASSWORD: &str = "a password with ünïcode";
@@ -66,6 +68,25 @@ impl Ours {
         self.expected.insert(id.to_string(), plain.clone());
         self.last = Some((id, plain));
         Ok(id)
+    }
+
+    /// Forgets the oldest snapshots but these last ones, and prunes until the packs are gone that nothing needs. Gives how many those were.
+    pub(crate) async fn forget_all_but(&mut self, last: usize) -> Result<u64> {
+        let mut snapshots = self.repository.snapshots().await?;
+        snapshots.sort_by_key(|(_, snapshot)| snapshot.time);
+        let old = snapshots.len().saturating_sub(last);
+        let old: Vec<_> = snapshots.iter().take(old).map(|(id, _)| *id).collect();
+        self.repository.forget(&old).await?;
+        for id in old {
+            self.expected.remove(&id.to_string());
+        }
+        let mut deleted = 0;
+        for _ in 0..2 {
+            let options = PruneOptions::default();
+            deleted += self.repository.prune(options, |_| ()).await?.deleted_packs;
+            self.clock.advance(options.grace);
+        }
+        Ok(deleted)
     }
 
     /// A seeded tree of mails, notes and folders, changed `rounds` times, each change a snapshot.
