@@ -11,6 +11,7 @@ pub mod ground;
 pub mod judge;
 pub mod kills;
 pub mod mailbox;
+pub mod soak;
 pub mod strace;
 pub mod worker;
 

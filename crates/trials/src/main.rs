@@ -29,12 +29,15 @@ enum Command {
     },
     /// Kills workers at every boundary.
     KillMatrix(trials::kills::Plan),
+    /// Seeded random actions against a plain model of what every snapshot must hold.
+    Soak(trials::soak::Plan),
 }
 
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Work { errand } => work(&errand),
         Command::KillMatrix(plan) => kill_matrix(&plan),
+        Command::Soak(plan) => soak(&plan),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -64,4 +67,12 @@ fn kill_matrix(plan: &trials::kills::Plan) -> Result<()> {
     let report = runtime.block_on(trials::kills::run(plan, &worker))?;
     println!("{report}");
     Ok(())
+}
+
+/// One thread: the fewer there are, the more a seed says.
+fn soak(plan: &trials::soak::Plan) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(trials::soak::run(plan, &|line| println!("{line}")))
 }

@@ -12,6 +12,7 @@ use std::process::{self, ExitCode};
 
 use clap::{Parser, Subcommand};
 
+mod fuzz;
 mod surroundings;
 mod test;
 mod tidy;
@@ -57,6 +58,15 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Build the fuzz targets and run them from the kept corpus: fuzz/corpus. See docs/trials.md.
+    Fuzz(fuzz::Plan),
+    /// Do seeded random things to a mailbox and its backups, and compare with a model: `--help` tells for how long. See docs/trials.md.
+    #[command(disable_help_flag = true)]
+    Soak {
+        /// Handed to the program that does it.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
 }
 
 fn main() -> ExitCode {
@@ -66,6 +76,8 @@ fn main() -> ExitCode {
         Command::Bench { options } => bench(&options),
         Command::Tools => tools::run(),
         Command::KillMatrix { arguments } => trials("kill-matrix", &arguments),
+        Command::Fuzz(plan) => fuzz::run(&plan),
+        Command::Soak { arguments } => trials("soak", &arguments),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -83,7 +95,7 @@ fn bench(options: &[String]) -> anyhow::Result<()> {
 }
 
 /// Runs a command of the crate `trials`, which is built first.
-fn trials(command: &str, arguments: &[String]) -> anyhow::Result<()> {
+pub(crate) fn trials(command: &str, arguments: &[String]) -> anyhow::Result<()> {
     let mut cargo = process::Command::new("cargo");
     cargo.args(["run", "--quiet", "--package", "trials", "--", command]);
     surroundings::run(cargo.args(arguments))

@@ -4,12 +4,15 @@ use std::{process::Command, time::Duration};
 
 use anyhow::bail;
 
-use crate::{surroundings, tidy, tools};
+use crate::{fuzz, surroundings, tidy, tools, trials};
 
 /// A name for the summary, and what to do.
 type Step = (&'static str, fn() -> anyhow::Result<()>);
 
-const STEPS: [Step; 5] = [
+/// Of each fuzz target: a minute in all, two at a time.
+const FUZZ_SECONDS: u64 = 10;
+
+const STEPS: [Step; 7] = [
     ("tools", tools::run),
     ("format", || cargo(&["fmt", "--all", "--check"])),
     ("tidy", || tidy::run(false)),
@@ -24,6 +27,14 @@ const STEPS: [Step; 5] = [
         ])
     }),
     ("tests", || cargo(&["test", "--workspace"])),
+    ("fuzz", || {
+        fuzz::run(&fuzz::Plan {
+            seconds: FUZZ_SECONDS,
+            keep: false,
+            target: None,
+        })
+    }),
+    ("soak", || trials("soak", &[])),
 ];
 
 /// Runs every step, also after one has failed, so that one run shows everything that is wrong.

@@ -1,0 +1,212 @@
+//! What every snapshot must hold.
+//!
+//! A snapshot is judged once, when it is new, by the mailbox's history between the beginning and the end of its run; from then on it must hold exactly
+//! what it held, until it is forgotten.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use repository::SnapshotId;
+
+use super::history::{Held, History, Place};
+
+/// A run, as far as its snapshots are judged by it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Run {
+    pub(super) began: u64,
+    pub(super) ended: u64,
+}
+
+/// See the module's text.
+#[derive(Debug, Default)]
+pub(super) struct Model {
+    /// Those that must be there.
+    snapshots: BTreeMap<SnapshotId, Arc<Held>>,
+    /// What those held that were forgotten: others may have been made from them.
+    forgotten: BTreeMap<SnapshotId, Arc<Held>>,
+}
+
+impl Model {
+    pub(super) fn ids(&self) -> Vec<SnapshotId> {
+        self.snapshots.keys().copied().collect()
+    }
+
+    pub(super) fn knows(&self, id: SnapshotId) -> bool {
+        self.snapshots.contains_key(&id)
+    }
+
+    /// What a snapshot must hold.
+    pub(super) fn held(&self, id: SnapshotId) -> Option<&Arc<Held>> {
+        self.snapshots.get(&id).or_else(|| self.forgotten.get(&id))
+    }
+
+    pub(super) fn take(&mut self, id: SnapshotId, held: Held) {
+        self.snapshots.insert(id, Arc::new(held));
+    }
+
+    pub(super) fn forget(&mut self, id: SnapshotId) {
+        if let Some(held) = self.snapshots.remove(&id) {
+            self.forgotten.insert(id, held);
+        }
+    }
+
+    /// What is wrong with a new snapshot, made in `run` from a parent that held this; nothing if it may be as it is.
+    pub(super) fn judge(
+        history: &History,
+        run: Run,
+        parent: Option<&Held>,
+        held: &Held,
+        is_partial: bool,
+    ) -> Vec<String> {
+        let ids = history.ids().chain(held.keys().filter(|id| {
+            // What never was in the mailbox.
+            history.between(id, 0, u64::MAX).iter().all(Option::is_none)
+        }));
+        ids.filter_map(|id| {
+            let case = Case {
+                states: history.between(id, run.began, run.ended),
+                before: parent.and_then(|parent| parent.get(id)),
+                may_lag: is_partial || history.is_unseen(id),
+                is_partial,
+            };
+            Some(format!("{id} {}", case.judge(held.get(id))?))
+        })
+        .collect()
+    }
+}
+
+/// One message in one new snapshot.
+struct Case<'a> {
+    /// What it was during the run.
+    states: Vec<Option<&'a Place>>,
+    /// What the parent held of it.
+    before: Option<&'a Place>,
+    /// Whether the run may not have learnt what became of it: it did not come to its end, or no folder told.
+    may_lag: bool,
+    is_partial: bool,
+}
+
+impl Case<'_> {
+    fn judge(&self, held: Option<&Place>) -> Option<String> {
+        match held {
+            Some(place) => self.judge_held(place),
+            None if self.states.contains(&None) => None,
+            None if self.may_lag && self.before.is_none() => None,
+            None => Some(format!(
+                "is missing; it was {:?}, its parent has {:?}",
+                self.states, self.before
+            )),
+        }
+    }
+
+    /// Its folder and its bytes are read at different times, so each is judged alone.
+    fn judge_held(&self, place: &Place) -> Option<String> {
+        let lagging = self.before.filter(|_| self.may_lag);
+        let known = || self.states.iter().copied().flatten().chain(lagging);
+        let is_place = known().any(|state| state.folder == place.folder);
+        let is_mime = known().any(|state| state.mime == place.mime)
+            || self.is_partial && place.mime.is_none();
+        (!is_place || !is_mime).then(|| {
+            format!(
+                "is held as {place:?}; it was {:?}, its parent has {:?}",
+                self.states, self.before
+            )
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use repository::BlobId;
+
+    use super::*;
+
+    fn place(folder: &str, mime: &str) -> Place {
+        Place {
+            folder: folder.to_owned(),
+            mime: Some(BlobId::of(mime.as_bytes())),
+        }
+    }
+
+    fn held(all: &[(&str, &str, &str)]) -> Held {
+        let all = all.iter();
+        all.map(|(id, folder, mime)| ((*id).to_owned(), place(folder, mime)))
+            .collect()
+    }
+
+    /// A mailbox in which one message stays, one moves, one goes and one comes.
+    fn history() -> History {
+        let mut history = History::default();
+        history.note(held(&[
+            ("stays", "a", "1"),
+            ("moves", "a", "2"),
+            ("goes", "a", "3"),
+        ]));
+        history.note(held(&[
+            ("stays", "a", "1"),
+            ("moves", "b", "2"),
+            ("comes", "a", "4"),
+        ]));
+        history
+    }
+
+    fn verdict(run: Run, parent: &Held, snapshot: &[(&str, &str, &str)], partial: bool) -> usize {
+        Model::judge(&history(), run, Some(parent), &held(snapshot), partial).len()
+    }
+
+    #[test]
+    fn a_quiet_run_has_to_hold_exactly_what_there_is() {
+        let run = Run { began: 2, ended: 2 };
+        let exact = [
+            ("stays", "a", "1"),
+            ("moves", "b", "2"),
+            ("comes", "a", "4"),
+        ];
+        assert_eq!(verdict(run, &Held::new(), &exact, false), 0);
+        assert_eq!(verdict(run, &Held::new(), &exact[1..], false), 1, "missing");
+        let moved = [
+            ("stays", "a", "1"),
+            ("moves", "a", "2"),
+            ("comes", "a", "4"),
+        ];
+        assert_eq!(verdict(run, &Held::new(), &moved, false), 1, "misplaced");
+        let other = [
+            ("stays", "a", "9"),
+            ("moves", "b", "2"),
+            ("comes", "a", "4"),
+        ];
+        assert_eq!(verdict(run, &Held::new(), &other, false), 1, "wrong bytes");
+        let more = [exact[0], exact[1], exact[2], ("goes", "a", "3")];
+        assert_eq!(verdict(run, &Held::new(), &more, false), 1, "gone");
+        let invented = [exact[0], exact[1], exact[2], ("never", "a", "3")];
+        assert_eq!(verdict(run, &Held::new(), &invented, false), 1, "invented");
+    }
+
+    #[test]
+    fn what_happens_during_a_run_may_be_seen_or_not() {
+        let run = Run { began: 1, ended: 2 };
+        let before = [("stays", "a", "1"), ("moves", "a", "2"), ("goes", "a", "3")];
+        let after = [
+            ("stays", "a", "1"),
+            ("moves", "b", "2"),
+            ("comes", "a", "4"),
+        ];
+        for snapshot in [&before, &after] {
+            assert_eq!(verdict(run, &Held::new(), snapshot, false), 0);
+        }
+        assert_eq!(verdict(run, &Held::new(), &after[1..], false), 1);
+    }
+
+    #[test]
+    fn a_partial_snapshot_may_lag_but_loses_nothing_that_its_parent_has() {
+        let run = Run { began: 2, ended: 2 };
+        let parent = held(&[("stays", "a", "1"), ("moves", "a", "2"), ("goes", "a", "3")]);
+        let lags = [("stays", "a", "1"), ("moves", "a", "2"), ("goes", "a", "3")];
+        assert_eq!(verdict(run, &parent, &lags, true), 0);
+        assert_eq!(verdict(run, &parent, &lags[1..], true), 1, "it lost one");
+        assert_eq!(
+            verdict(run, &parent, &lags, false),
+            3,
+            "a whole one may not lag"
+        );
+    }
+}
