@@ -5,16 +5,17 @@ use proptest::{collection::vec, prelude::*};
 use sha2::{Digest, Sha256};
 
 use crate::{
-    blob::{self, BlobKind, Opener},
+    blob::{self, BlobKind},
     compression::Compressors,
     config::Config,
     crypto::Key,
     error::Problem,
+    fuzzing::stored_pack,
     id::{BlobId, ObjectId, SnapshotId},
     index_file::{IndexFile, IndexedPack},
     key::KeyFile,
     name::Name,
-    pack::{self, Entry, PackBuilder},
+    pack::{self, Entry},
     sealed_file,
     snapshot::Snapshot,
     tree::{Node, Tree},
@@ -49,21 +50,6 @@ fn node() -> impl Strategy<Value = Node> {
         (_, Some((id, stays))) => Node::directory(name, Some(id), stays, time),
         (None, None) => Node::directory(name, None, false, time),
     })
-}
-
-/// A finished pack as it lies in storage.
-fn stored_pack(kind: BlobKind, blobs: &[Vec<u8>]) -> (Vec<u8>, Vec<Entry>) {
-    let compressors = Compressors::default();
-    let mut builder = PackBuilder::new(kind);
-    for plain in blobs {
-        let id = BlobId::of(plain);
-        compressors.with(|workbench| builder.add(blob::seal(&key(), workbench, kind, id, plain)));
-    }
-    let pack = builder
-        .finish(&key(), &mut Opener::default())
-        .expect("what was just sealed opens");
-    assert_eq!(ObjectId::of(&pack.content), pack.id);
-    (pack.content.into(), pack.entries)
 }
 
 proptest! {

@@ -4,12 +4,12 @@
 //! A function here returns when all is well and panics otherwise. It is part of no ordinary build.
 
 use crate::{
-    blob::{self, BlobKind, MAX_BLOB_BYTES},
+    blob::{self, BlobKind, MAX_BLOB_BYTES, Opener},
     compression::Compressors,
     config::Config,
     crypto::{Key, OVERHEAD_BYTES},
     error::Problem,
-    id::BlobId,
+    id::{BlobId, ObjectId},
     index_file::{IndexFile, IndexedPack},
     key::KeyFile,
     pack::{self, Entry, PackBuilder},
@@ -79,11 +79,13 @@ fn end(entry: &Entry) -> usize {
     entry.offset as usize + entry.length as usize
 }
 
-/// How many of the blobs can be read; they are what was put in.
+/// How many of the blobs can be read, one after the other in the same memory; they are what was put in.
 fn readable(pack: &[u8], entries: &[Entry], blobs: &[&[u8]]) -> usize {
+    let mut opener = Opener::default();
     let read = entries.iter().zip(blobs).filter(|(entry, plain)| {
-        let sealed = entry.slice(pack);
-        let opened = sealed.and_then(|sealed| blob::open(&key(), entry.id, sealed, entry.expanded));
+        let opened = entry
+            .slice(pack)
+            .and_then(|sealed| opener.open(&key(), entry.id, sealed, entry.expanded));
         opened.is_ok_and(|opened| {
             assert_eq!(opened, **plain, "other content was handed out");
             true
@@ -93,16 +95,19 @@ fn readable(pack: &[u8], entries: &[Entry], blobs: &[&[u8]]) -> usize {
 }
 
 /// A finished pack as it lies in storage.
-fn stored_pack(kind: BlobKind, blobs: &[&[u8]]) -> (Vec<u8>, Vec<Entry>) {
+pub(crate) fn stored_pack(kind: BlobKind, blobs: &[impl AsRef<[u8]>]) -> (Vec<u8>, Vec<Entry>) {
     let compressors = Compressors::default();
     let mut builder = PackBuilder::new(kind);
     for plain in blobs {
+        let plain = plain.as_ref();
         let id = BlobId::of(plain);
-        builder.add(blob::seal(&key(), &compressors, kind, id, plain));
+        compressors.with(|workbench| builder.add(blob::seal(&key(), workbench, kind, id, plain)));
     }
-    let pack = builder.finish(&key()).expect("what was just sealed opens");
-    let bytes = pack.content.iter().flatten().copied().collect();
-    (bytes, pack.entries)
+    let pack = builder
+        .finish(&key(), &mut Opener::default())
+        .expect("what was just sealed opens");
+    assert_eq!(ObjectId::of(&pack.content), pack.id);
+    (pack.content.into(), pack.entries)
 }
 
 /// `json` as an index file: blobs that are too large or reach beyond every pack are refused, the others are written again as they were.
