@@ -9,6 +9,9 @@ use crate::{
     pack::Entry,
 };
 
+/// Content beside the state is in packs of at most about this size; larger ones are of content alone.
+const MAX_STATE_PACK_BYTES: u64 = 5 << 20;
+
 /// One index file.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct IndexFile {
@@ -78,8 +81,13 @@ impl IndexedPack {
         blobs.any(|blob| matches!(blob.kind, KindName::Tree))
     }
 
+    /// Whether it belongs into the lists that are read first, as far as it can be told from what is in it.
+    pub(crate) fn may_be_state(&self) -> bool {
+        self.lists_directories() || self.listed_bytes() <= MAX_STATE_PACK_BYTES
+    }
+
     /// The sealed blobs together.
-    pub(crate) fn listed_bytes(&self) -> u64 {
+    fn listed_bytes(&self) -> u64 {
         self.blobs.iter().map(|blob| u64::from(blob.length)).sum()
     }
 

@@ -49,7 +49,7 @@ pub use draft::{BlobWriter, Content, Draft, File};
 pub use error::{Error, Kind, Problem, Result, Subject};
 pub use id::{BlobId, NotAnId, ObjectId, RepositoryId, SnapshotId};
 pub use lock::unlocked;
-pub use maintain::{Forgotten, PruneOptions, PruneReport};
+pub use maintain::{Forgotten, PruneOptions, PruneReport, RepairOptions, RepairReport};
 pub use repository::{Options, Repository};
 pub use snapshot::{Snapshot, SnapshotMeta};
 pub use stats::Stats;

@@ -9,7 +9,10 @@ mod forget;
 mod plan;
 mod prune;
 mod reindex;
+mod repair;
 mod rewrite;
 
+pub(crate) use doomed::Doomed;
 pub use forget::Forgotten;
 pub use prune::{PruneOptions, PruneReport};
+pub use repair::{RepairOptions, RepairReport};

@@ -48,6 +48,16 @@ impl Entry {
         pack.get(start..start + self.length as usize)
             .ok_or(Problem::Truncated)
     }
+
+    /// The blob within the bytes of its pack, opened, its hash checked.
+    pub(crate) fn open<'a>(
+        &self,
+        key: &Key,
+        pack: &[u8],
+        opener: &'a mut Opener,
+    ) -> Result<&'a [u8], Problem> {
+        opener.open(key, self.id, self.slice(pack)?, self.expanded)
+    }
 }
 
 /// A pack in the making.

@@ -2,7 +2,8 @@
 //!
 //! First the packs: each must have its hash, a table of contents that the index agrees with, and blobs that open to what they are named by.
 //! Then the snapshots: every directory and every piece of content that can be reached must be among the blobs found sound. Damage is
-//! reported, not repaired, and it does not end the check; only a storage that fails does.
+//! reported, not repaired, and it does not end the check; only a storage that fails does. Nothing is written, not even a lock: when somebody
+//! deleted index files meanwhile, what seems damaged may have been pruned, and the check begins anew.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -10,19 +11,26 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 
 use crate::{
     blob::BlobKind,
+    blob_map::BlobMap,
     error::{Error, Problem, Result, Subject},
-    id::{BlobId, ObjectId, SnapshotId},
+    id::{ObjectId, SnapshotId},
     index_file::IndexFile,
+    maintain::Doomed,
+    pack::Entry,
     repository::Repository,
     sealed_file,
-    storage::ObjectKind,
+    storage::{Listed, ObjectKind},
 };
 
 mod packs;
 mod snapshots;
 
+pub(crate) use packs::same_blobs;
+
 /// Packs checked at the same time: one is read while another is checked, and memory holds no more.
 const PACKS_AT_ONCE: usize = 2;
+/// A check that was overtaken by prunes so often reports what it has found.
+const MAX_ATTEMPTS: u32 = 3;
 /// Most places named for one damaged thing; the rest are counted.
 const MAX_PLACES: usize = 100;
 
@@ -44,8 +52,10 @@ pub struct VerifyReport {
     pub packs: u64,
     /// Bytes read from packs.
     pub bytes: u64,
-    /// Packs that no index file lists: what interrupted runs left. They do no harm and are removed by the next prune.
+    /// Packs that no index file lists and that are not doomed: what interrupted runs left. They do no harm; prunes remove them.
     pub unlisted_packs: u64,
+    /// Packs that a prune has recorded, to be deleted when nothing needs them for a day.
+    pub doomed_packs: u64,
     /// Distinct blobs found sound.
     pub blobs: u64,
     /// Snapshots read.
@@ -79,23 +89,46 @@ pub struct Damage {
 
 /// A check in progress.
 #[derive(Default)]
-struct Check {
-    report: VerifyReport,
-    sound: HashSet<(BlobKind, BlobId)>,
+pub(crate) struct Check {
+    pub(crate) report: VerifyReport,
+    /// The blobs found sound; directories that were walked through are marked.
+    pub(crate) sound: BlobMap,
     damage: BTreeMap<Subject, Damage>,
 }
 
 impl Repository {
     /// Checks everything that is stored, and calls `progress` after each pack. Errors when the storage fails; damage is in the report.
     pub async fn verify(&self, mut progress: impl FnMut(Progress) + Send) -> Result<VerifyReport> {
+        let mut attempts = 1;
+        loop {
+            let index = self.0.storage.list(ObjectKind::Index).await?;
+            let report = self.verify_once(&mut progress).await?;
+            let overtaken = !report.is_sound() && self.index_was_pruned(&index).await?;
+            if !overtaken || attempts == MAX_ATTEMPTS {
+                return Ok(report);
+            }
+            attempts += 1;
+        }
+    }
+
+    async fn verify_once(
+        &self,
+        progress: &mut (impl FnMut(Progress) + Send),
+    ) -> Result<VerifyReport> {
         let mut check = Check::default();
+        // Before the index and the packs, which are then complete for these snapshots, also while others write.
+        let snapshots = self.0.storage.list(ObjectKind::Snapshot).await?;
         self.check_keys(&mut check).await?;
-        self.check_packs(&mut check, &mut progress).await?;
-        self.0.index.refresh(&self.0.storage).await?;
-        self.check_snapshots(&mut check).await?;
+        self.check_packs(&mut check, progress).await?;
         check.report.blobs = check.sound.len() as u64;
-        check.report.damage = check.damage.into_values().collect();
-        Ok(check.report)
+        self.check_snapshots(&mut check, snapshots).await?;
+        Ok(check.into_report())
+    }
+
+    async fn index_was_pruned(&self, before: &[Listed]) -> Result<bool> {
+        let after = self.0.storage.list(ObjectKind::Index).await?;
+        let after: HashSet<ObjectId> = after.into_iter().map(|listed| listed.id).collect();
+        Ok(before.iter().any(|listed| !after.contains(&listed.id)))
     }
 
     async fn check_keys(&self, check: &mut Check) -> Result<()> {
@@ -111,10 +144,14 @@ impl Repository {
         check: &mut Check,
         progress: &mut (impl FnMut(Progress) + Send),
     ) -> Result<()> {
+        let doomed = Doomed::load(&self.0).await?;
+        let files = self.0.storage.list(ObjectKind::Index).await?;
         let stored = self.0.storage.list(ObjectKind::Pack).await?;
         let total = stored.len() as u64;
         let mut unlisted: HashSet<ObjectId> = stored.iter().map(|pack| pack.id).collect();
-        for file in self.0.storage.list(ObjectKind::Index).await? {
+        check.report.doomed_packs =
+            unlisted.iter().filter(|id| doomed.contains(**id)).count() as u64;
+        for file in files {
             let Some(index) = check.sound_or_damaged(self.index_file(file.id).await)? else {
                 continue;
             };
@@ -124,7 +161,7 @@ impl Repository {
             let checks = index.packs.into_iter().map(|pack| self.check_pack(pack));
             let mut checked = stream::iter(checks).buffer_unordered(PACKS_AT_ONCE);
             while let Some(outcome) = checked.try_next().await? {
-                check.add(outcome);
+                check.add(outcome)?;
                 progress(Progress {
                     packs: check.report.packs,
                     packs_total: total,
@@ -132,6 +169,7 @@ impl Repository {
                 });
             }
         }
+        unlisted.retain(|id| !doomed.contains(*id));
         check.report.unlisted_packs = unlisted.len() as u64;
         for id in unlisted {
             let pack = self.0.storage.get(ObjectKind::Pack, id).await;
@@ -179,23 +217,37 @@ impl Check {
         }
     }
 
-    fn add(&mut self, outcome: packs::Checked) {
+    fn add(&mut self, outcome: packs::Checked) -> Result<()> {
         self.report.packs += 1;
         self.report.bytes += outcome.bytes;
         for blob in &outcome.sound {
             // Another pack may have a damaged copy of it, which harms nobody.
-            self.damage.remove(&blob.0.subject(blob.1));
+            self.damage.remove(&blob.kind.subject(blob.id));
         }
-        self.sound.extend(outcome.sound);
+        self.add_sound(outcome.pack, outcome.sound)?;
         for (what, problem) in outcome.damage {
             let harmless = match what {
-                Subject::Content(id) => self.sound.contains(&(BlobKind::Content, id)),
-                Subject::Tree(id) => self.sound.contains(&(BlobKind::Tree, id)),
+                Subject::Content(id) => self.sound.contains(BlobKind::Content, id),
+                Subject::Tree(id) => self.sound.contains(BlobKind::Tree, id),
                 _ => false,
             };
             if !harmless {
                 self.note(what, problem);
             }
         }
+        Ok(())
+    }
+
+    /// Notes that these blobs of a pack are sound.
+    pub(crate) fn add_sound(&mut self, pack: ObjectId, mut entries: Vec<Entry>) -> Result<()> {
+        entries.retain(|entry| !self.sound.contains(entry.kind, entry.id));
+        self.sound
+            .add_pack(pack, entries)
+            .map_err(|_| Error::Internal("there are too many packs"))
+    }
+
+    pub(crate) fn into_report(mut self) -> VerifyReport {
+        self.report.damage = self.damage.into_values().collect();
+        self.report
     }
 }

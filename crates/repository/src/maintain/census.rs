@@ -19,10 +19,6 @@ use crate::{
     tree::Tree,
 };
 
-/// Content beside the state is in packs of at most about this size. In an index file that has both, as restic writes it, larger ones are of
-/// content alone.
-const MAX_STATE_PACK_BYTES: u64 = 5 << 20;
-
 /// See the module's text.
 #[derive(Default)]
 pub(super) struct Census {
@@ -249,7 +245,7 @@ impl Census {
 fn purpose(pack: &IndexedPack, in_state_file: bool) -> Purpose {
     if pack.lists_directories() {
         Purpose::Tree
-    } else if in_state_file && pack.listed_bytes() <= MAX_STATE_PACK_BYTES {
+    } else if in_state_file && pack.may_be_state() {
         Purpose::State
     } else {
         Purpose::Content

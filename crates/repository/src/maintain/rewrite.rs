@@ -6,7 +6,7 @@
 use std::{collections::HashMap, sync::Arc};
 
 use crate::{
-    blob::{self, Opener, SealedBlob},
+    blob::{BlobKind, Opener, SealedBlob},
     draft::{INDEX_FILE_BLOBS, Purpose},
     error::{Error, Problem, Result, Subject},
     id::ObjectId,
@@ -51,34 +51,30 @@ impl<'a> Rewriter<'a> {
         let bytes = self.inner.storage.get_unchecked(ObjectKind::Pack, pack);
         let bytes = bytes.await?;
         let key = self.inner.key.clone();
-        let blobs = tokio::task::spawn_blocking(move || {
-            let open = |entry: &Entry| {
-                let sealed = entry.slice(&bytes)?;
-                blob::open(&key, entry.id, sealed, entry.expanded)?;
-                Ok(sealed.to_vec())
-            };
-            let damaged =
-                |entry: &Entry, problem| Error::damaged(entry.kind.subject(entry.id), problem);
-            let sealed = entries.into_iter().map(|entry| {
-                let bytes = open(&entry).map_err(|problem| damaged(&entry, problem))?;
-                Ok((entry, bytes))
-            });
-            sealed.collect::<Result<Vec<_>>>()
+        let checked = tokio::task::spawn_blocking(move || {
+            let mut opener = Opener::default();
+            for entry in &entries {
+                let opened = entry.open(&key, &bytes, &mut opener).map(drop);
+                opened.map_err(|problem| damaged(entry, problem))?;
+            }
+            Ok::<_, Error>((bytes, entries))
         });
-        let blobs = blobs
+        let (bytes, entries) = checked
             .await
             .map_err(|_| Error::Internal("checking a pack was interrupted"))??;
-        for (entry, bytes) in blobs {
+        for entry in entries {
             let sealed = SealedBlob {
                 id: entry.id,
-                bytes: &bytes,
+                bytes: entry
+                    .slice(&bytes)
+                    .map_err(|problem| damaged(&entry, problem))?,
                 expanded: entry.expanded,
             };
             let purpose = match (entry.kind, purpose) {
-                (crate::blob::BlobKind::Tree, _) => Purpose::Tree,
+                (BlobKind::Tree, _) => Purpose::Tree,
                 // A pack of both kinds, which only old versions of restic made.
-                (crate::blob::BlobKind::Content, Purpose::Tree) => Purpose::State,
-                (crate::blob::BlobKind::Content, purpose) => purpose,
+                (BlobKind::Content, Purpose::Tree) => Purpose::State,
+                (BlobKind::Content, purpose) => purpose,
             };
             self.add(purpose, sealed).await?;
         }
@@ -150,6 +146,10 @@ impl<'a> Rewriter<'a> {
             _ => Ok(()),
         }
     }
+}
+
+fn damaged(entry: &Entry, problem: Problem) -> Error {
+    Error::damaged(entry.kind.subject(entry.id), problem)
 }
 
 /// Stores an index file.

@@ -3,10 +3,10 @@
 use bytes::Bytes;
 
 use crate::{
-    blob::{BlobKind, Opener},
+    blob::Opener,
     crypto::Key,
     error::{Error, Problem, Result, Subject},
-    id::{BlobId, ObjectId},
+    id::ObjectId,
     index_file::IndexedPack,
     pack::{self, Entry},
     repository::Repository,
@@ -14,11 +14,22 @@ use crate::{
 };
 
 /// What the check of a pack found.
-#[derive(Default)]
 pub(super) struct Checked {
+    pub(super) pack: ObjectId,
     pub(super) bytes: u64,
-    pub(super) sound: Vec<(BlobKind, BlobId)>,
+    pub(super) sound: Vec<Entry>,
     pub(super) damage: Vec<(Subject, Problem)>,
+}
+
+impl Checked {
+    fn new(pack: ObjectId) -> Self {
+        Self {
+            pack,
+            bytes: 0,
+            sound: Vec::new(),
+            damage: Vec::new(),
+        }
+    }
 }
 
 impl Repository {
@@ -33,7 +44,7 @@ impl Repository {
         {
             Ok(pack) => pack,
             Err(Error::Damaged { problem, .. }) => {
-                let mut checked = Checked::default();
+                let mut checked = Checked::new(listed.id);
                 checked.damage.push((subject, problem));
                 for entry in listed.entries().flatten() {
                     checked.damage.push((entry.kind.subject(entry.id), problem));
@@ -52,7 +63,7 @@ impl Repository {
 fn check(key: &Key, pack: &Bytes, listed: &IndexedPack, subject: Subject) -> Checked {
     let mut checked = Checked {
         bytes: pack.len() as u64,
-        ..Checked::default()
+        ..Checked::new(listed.id)
     };
     let entries: Vec<Entry> = match listed.entries().collect() {
         Ok(entries) => entries,
@@ -72,11 +83,8 @@ fn check(key: &Key, pack: &Bytes, listed: &IndexedPack, subject: Subject) -> Che
     }
     let mut opener = Opener::default();
     for entry in entries {
-        let opened = entry
-            .slice(pack)
-            .and_then(|sealed| opener.open(key, entry.id, sealed, entry.expanded));
-        match opened {
-            Ok(_) => checked.sound.push((entry.kind, entry.id)),
+        match entry.open(key, pack, &mut opener) {
+            Ok(_) => checked.sound.push(entry),
             Err(problem) => checked.damage.push((entry.kind.subject(entry.id), problem)),
         }
     }
@@ -84,7 +92,7 @@ fn check(key: &Key, pack: &Bytes, listed: &IndexedPack, subject: Subject) -> Che
 }
 
 /// The order of blobs in an index file is free.
-fn same_blobs(header: &[Entry], listed: &[Entry]) -> bool {
+pub(crate) fn same_blobs(header: &[Entry], listed: &[Entry]) -> bool {
     let mut listed = listed.to_vec();
     listed.sort_by_key(|entry| entry.offset);
     header == listed

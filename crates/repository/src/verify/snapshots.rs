@@ -1,27 +1,28 @@
 //! Checking that all that a snapshot needs is among the blobs found sound.
 
-use std::collections::HashSet;
-
 use super::Check;
 use crate::{
     blob::BlobKind,
-    error::{Error, Problem, Result},
+    error::{Error, Problem, Result, Subject},
     id::{BlobId, SnapshotId},
     path,
     repository::Repository,
-    storage::ObjectKind,
-    tree::{Node, NodeKind},
+    storage::Listed,
+    tree::{Node, NodeKind, Tree},
 };
 
 impl Repository {
-    pub(super) async fn check_snapshots(&self, check: &mut Check) -> Result<()> {
-        let mut seen = HashSet::new();
-        for listed in self.0.storage.list(ObjectKind::Snapshot).await? {
+    pub(crate) async fn check_snapshots(
+        &self,
+        check: &mut Check,
+        snapshots: Vec<Listed>,
+    ) -> Result<()> {
+        for listed in snapshots {
             let id = SnapshotId::from(listed.id);
             let snapshot = check.sound_or_damaged(self.snapshot(id).await)?.flatten();
             if let Some(snapshot) = snapshot {
                 check.report.snapshots += 1;
-                self.check_tree(check, &mut seen, id, snapshot.tree).await?;
+                self.check_tree(check, id, snapshot.tree).await?;
             }
         }
         Ok(())
@@ -31,22 +32,21 @@ impl Repository {
     async fn check_tree(
         &self,
         check: &mut Check,
-        seen: &mut HashSet<BlobId>,
         snapshot: SnapshotId,
         root: BlobId,
     ) -> Result<()> {
         let mut waiting = vec![(String::new(), root)];
         while let Some((directory, id)) = waiting.pop() {
-            if !seen.insert(id) {
-                continue;
-            }
-            let tree = match self.0.tree(id).await {
-                Ok(tree) if check.sound.contains(&(BlobKind::Tree, id)) => tree,
-                Ok(_) => {
-                    let subject = BlobKind::Tree.subject(id);
-                    check.note_at(subject, Problem::Missing, snapshot, &directory);
-                    continue;
-                }
+            let subject = BlobKind::Tree.subject(id);
+            let tree = match check.sound.mark(BlobKind::Tree, id) {
+                Some(true) => self.sound_tree(check, id).await,
+                // One that has its hash and still is no directory is named wherever it is needed.
+                Some(false) if !check.is_damaged(subject) => continue,
+                Some(false) => Err(Error::damaged(subject, Problem::Malformed)),
+                None => Err(Error::damaged(subject, Problem::Missing)),
+            };
+            let tree = match tree {
+                Ok(tree) => tree,
                 Err(Error::Damaged { what, problem }) => {
                     check.note_at(what, problem, snapshot, &directory);
                     continue;
@@ -58,7 +58,7 @@ impl Repository {
                 match (node.kind(), node.subtree()) {
                     (NodeKind::Directory, Some(subtree)) => waiting.push((path, subtree)),
                     (NodeKind::File, _) => {
-                        self.check_file(check, id, node, snapshot, &path).await?;
+                        check.check_file(id, node, snapshot, &path);
                     }
                     _ => {}
                 }
@@ -67,31 +67,35 @@ impl Repository {
         Ok(())
     }
 
-    async fn check_file(
-        &self,
-        check: &mut Check,
-        directory: BlobId,
-        file: &Node,
-        snapshot: SnapshotId,
-        path: &str,
-    ) -> Result<()> {
+    async fn sound_tree(&self, check: &Check, id: BlobId) -> Result<Tree> {
+        let subject = BlobKind::Tree.subject(id);
+        let location = check.sound.get(BlobKind::Tree, id);
+        let location = location.ok_or(Error::damaged(subject, Problem::Missing))?;
+        let bytes = self.0.blob_at(location).await?;
+        Tree::decode(&bytes).map_err(|problem| Error::damaged(subject, problem))
+    }
+}
+
+impl Check {
+    fn is_damaged(&self, subject: Subject) -> bool {
+        self.damage.contains_key(&subject)
+    }
+
+    fn check_file(&mut self, directory: BlobId, file: &Node, snapshot: SnapshotId, path: &str) {
         let mut size = 0;
         for id in file.content() {
-            if !check.sound.contains(&(BlobKind::Content, *id)) {
+            let Some(location) = self.sound.get(BlobKind::Content, *id) else {
                 let subject = BlobKind::Content.subject(*id);
-                check.note_at(subject, Problem::Missing, snapshot, path);
-                return Ok(());
-            }
-            size += check
-                .sound_or_damaged(self.0.content_length(*id).await)?
-                .unwrap_or(0);
+                self.note_at(subject, Problem::Missing, snapshot, path);
+                return;
+            };
+            size += location.entry.content_length();
         }
         if size == file.size() {
-            check.report.files += 1;
+            self.report.files += 1;
         } else {
             let subject = BlobKind::Tree.subject(directory);
-            check.note_at(subject, Problem::Disagreement, snapshot, path);
+            self.note_at(subject, Problem::Disagreement, snapshot, path);
         }
-        Ok(())
     }
 }

@@ -3,17 +3,17 @@
 use std::{path::Path, sync::Arc, time::Duration};
 
 use anyhow::Context;
-use bytes::Bytes;
 use model::{SharedClock, SimulatedClock};
 use object_store::{ObjectStore, local::LocalFileSystem};
-use repository::{
-    Error, Kind, Options, PruneOptions, PruneReport, Repository, SnapshotId, Storage,
-};
+use repository::{Error, Kind, Options, PruneOptions, PruneReport, Repository, Storage};
 use testkit::store::{Deed, Watched};
 
-use crate::support::{
-    Fixture, PASSWORD, commit, files, in_memory, meta, noise, open, options, put, storage, text,
-    time, view,
+use crate::{
+    history::{history, is_whole},
+    support::{
+        Fixture, PASSWORD, commit, files, in_memory, meta, noise, open, options, put, storage,
+        text, time, view,
+    },
 };
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -35,57 +35,6 @@ fn with_clock(clock: &SimulatedClock) -> Options {
         clock: Arc::new(clock.clone()) as SharedClock,
         ..options()
     }
-}
-
-/// What file `number` holds in version `version`: one file in four changes from version to version.
-fn content(number: u64, version: u64) -> Bytes {
-    let changed = (0..=version).rev().find(|at| at % 4 == number % 4);
-    noise(200_000, number * 100 + changed.unwrap_or(0))
-}
-
-/// A history of so many versions, in each of which a quarter of the files has changed.
-async fn history(repository: &Repository, versions: u64) -> anyhow::Result<Vec<SnapshotId>> {
-    let mut made: Vec<SnapshotId> = Vec::new();
-    for version in 0..versions {
-        let mut draft = repository.draft(made.last().copied()).await?;
-        for number in 0..24 {
-            put(
-                &mut draft,
-                &format!("{}/{number}", number % 3),
-                content(number, version),
-            )
-            .await?;
-        }
-        let state = format!("version {version}").repeat(100);
-        let state = draft.writer().store_state(state.into()).await?;
-        let mtime = time(0);
-        draft
-            .put(
-                ".keepwell/state",
-                repository::File {
-                    content: state,
-                    mtime,
-                },
-            )
-            .await?;
-        let id = draft.commit(meta(i64::try_from(version)?)).await?;
-        made.push(id.context("something has changed")?);
-    }
-    Ok(made)
-}
-
-/// Checks that a version of the history is as it was made.
-async fn is_whole(repository: &Repository, id: SnapshotId, version: u64) -> anyhow::Result<()> {
-    let view = view(repository, id).await?;
-    for number in 0..24 {
-        let path = format!("{}/{number}", number % 3);
-        let read = view.read_path(&path).await?;
-        assert_eq!(read, Some(content(number, version)), "{path} of {version}");
-    }
-    let state = view.read_path(".keepwell/state").await?;
-    let state = state.context("the state is there")?;
-    assert_eq!(state, format!("version {version}").repeat(100));
-    Ok(())
 }
 
 fn check_all(path: &Path) -> anyhow::Result<()> {
