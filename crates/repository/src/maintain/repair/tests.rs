@@ -14,6 +14,7 @@ async fn filled() -> Repository {
     let options = Options {
         clock: SystemClock::shared(),
         instance: "test".to_owned(),
+        cache: None,
     };
     let storage = Storage::new(Arc::new(InMemory::new()));
     let ours = Repository::init(storage, "password", options).await;
