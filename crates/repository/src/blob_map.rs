@@ -14,6 +14,10 @@ use crate::{
 /// Blobs in a bucket on average before all buckets are cut in two: few enough that moving half of them aside for a new one costs less than
 /// a microsecond, enough that the lists' own heads do not count.
 const BUCKET_BLOBS: usize = 256;
+/// So many new blobs are moved into their bucket one by one; more are merged into a new list.
+const MAX_SINGLE: usize = 4;
+/// Buckets that are moved from one table to another at a time, so that not all blobs are in memory twice.
+const BUCKETS_AT_ONCE: usize = 64;
 /// A million buckets, beyond which they only get longer.
 const MAX_BITS: u32 = 20;
 
@@ -135,20 +139,24 @@ impl BlobMap {
         blobs: impl IntoIterator<Item = (u32, Entry)>,
     ) -> Result<(), Problem> {
         let base = self.add_packs(packs.iter().copied())?;
-        for (number, entry) in blobs {
-            self.set(Record::new(base + number, entry));
-        }
+        let records = blobs.into_iter();
+        let records = records.map(|(number, entry)| Record::new(base + number, entry));
+        self.set_all(records.collect());
         Ok(())
     }
 
     /// Adds what is in another table; what is only announced there is left out.
     pub(crate) fn extend(&mut self, other: Self) -> Result<(), Problem> {
         let base = self.add_packs(other.packs)?;
-        for mut record in other.buckets.into_iter().flatten() {
-            if record.number() != NO_PACK {
-                record.pack += base;
-                self.set(record);
-            }
+        let mut buckets = other.buckets.into_iter().peekable();
+        while buckets.peek().is_some() {
+            let some = buckets.by_ref().take(BUCKETS_AT_ONCE).flatten();
+            let stored = some.filter(|record| record.number() != NO_PACK);
+            let moved = stored.map(|record| Record {
+                pack: record.pack + base,
+                ..record
+            });
+            self.set_all(moved.collect());
         }
         Ok(())
     }
@@ -164,20 +172,29 @@ impl BlobMap {
         }
     }
 
-    fn set(&mut self, record: Record) {
-        let (bucket, at) = self.find(record.kind(), record.id);
-        match at {
-            Ok(at) => self.buckets[bucket][at] = record,
-            Err(at) => self.insert(bucket, at, record),
+    /// Sets records, the last of each blob. Sorted, they come to one bucket after the other, and those of a bucket are merged into it at once.
+    fn set_all(&mut self, mut records: Vec<Record>) {
+        records.sort_by_key(Record::key);
+        while self.len + records.len() > self.buckets.len() * BUCKET_BLOBS && self.bits < MAX_BITS {
+            self.split();
+        }
+        let bits = self.bits;
+        for run in records.chunk_by(|a, b| bucket(a.id, bits) == bucket(b.id, bits)) {
+            if let [first, ..] = run {
+                let list = &mut self.buckets[bucket(first.id, bits)];
+                let before = list.len();
+                if run.len() <= MAX_SINGLE {
+                    run.iter().for_each(|record| set(list, *record));
+                } else {
+                    *list = merge(list, run);
+                }
+                self.len += list.len() - before;
+            }
         }
     }
 
     fn insert(&mut self, bucket: usize, at: usize, record: Record) {
-        let list = &mut self.buckets[bucket];
-        if list.len() == list.capacity() {
-            list.reserve_exact(spare(list.len()));
-        }
-        list.insert(at, record);
+        insert(&mut self.buckets[bucket], at, record);
         self.len += 1;
         if self.len > self.buckets.len() * BUCKET_BLOBS && self.bits < MAX_BITS {
             self.split();
@@ -205,8 +222,7 @@ impl BlobMap {
     /// The blob's bucket, and where in it the blob is or would be.
     fn find(&self, kind: BlobKind, id: BlobId) -> (usize, Result<usize, usize>) {
         let bucket = bucket(id, self.bits);
-        let at = self.buckets[bucket].binary_search_by(|r| (r.id, r.kind()).cmp(&(id, kind)));
-        (bucket, at)
+        (bucket, position(&self.buckets[bucket], key(id, kind)))
     }
 
     fn locate(&self, record: &Record) -> Option<Location> {
@@ -236,6 +252,10 @@ impl Record {
             length: entry.length,
             expanded: entry.expanded.unwrap_or(0),
         }
+    }
+
+    fn key(&self) -> Key {
+        key(self.id, self.kind())
     }
 
     fn kind(&self) -> BlobKind {
@@ -278,6 +298,52 @@ pub fn measure_index_memory(blobs: u32) -> usize {
 fn bucket(id: BlobId, bits: u32) -> usize {
     let [a, b, c, d, ..] = id.0;
     (u64::from(u32::from_be_bytes([a, b, c, d])) >> (u32::BITS - bits)) as usize
+}
+
+/// What records are ordered by: the id, its first bytes as a number because that is compared fastest, and the kind.
+type Key = (u64, BlobId, BlobKind);
+
+fn key(id: BlobId, kind: BlobKind) -> Key {
+    let [a, b, c, d, e, f, g, h, ..] = id.0;
+    (u64::from_be_bytes([a, b, c, d, e, f, g, h]), id, kind)
+}
+
+/// Where in a bucket the blob is or would be.
+fn position(list: &[Record], key: Key) -> Result<usize, usize> {
+    list.binary_search_by(|record| record.key().cmp(&key))
+}
+
+fn set(list: &mut Vec<Record>, record: Record) {
+    match position(list, record.key()) {
+        Ok(at) => list[at] = record,
+        Err(at) => insert(list, at, record),
+    }
+}
+
+fn insert(list: &mut Vec<Record>, at: usize, record: Record) {
+    if list.len() == list.capacity() {
+        list.reserve_exact(spare(list.len()));
+    }
+    list.insert(at, record);
+}
+
+/// What is in either list, both sorted; of the same blob the last of `new`.
+fn merge(old: &[Record], new: &[Record]) -> Vec<Record> {
+    let mut merged: Vec<Record> = Vec::with_capacity(old.len() + new.len());
+    let mut old = old.iter().peekable();
+    for record in new {
+        let key = record.key();
+        while let Some(before) = old.next_if(|before| before.key() < key) {
+            merged.push(*before);
+        }
+        old.next_if(|before| before.key() == key);
+        match merged.last_mut().filter(|last| last.key() == key) {
+            Some(last) => *last = *record,
+            None => merged.push(*record),
+        }
+    }
+    merged.extend(old);
+    merged
 }
 
 /// How much room a list of this length is given to grow.

@@ -275,10 +275,8 @@ impl Inner {
             known.add_cached(cached);
             return Ok(());
         }
-        for pack in &file.packs {
-            let entries = pack.entries().collect::<Result<Vec<_>, _>>()?;
-            known.blobs.add_pack(pack.id, entries)?;
-        }
+        let packs: Vec<ObjectId> = file.packs.iter().map(|pack| pack.id).collect();
+        known.blobs.add_packs_with(&packs, file.blobs()?)?;
         known.files.insert(id);
         Ok(())
     }

@@ -44,6 +44,18 @@ enum KindName {
 }
 
 impl IndexFile {
+    /// All blobs, each with the number of its pack in the list. Errors when one is larger than any that we would read.
+    pub(crate) fn blobs(&self) -> Result<Vec<(u32, Entry)>, Problem> {
+        let mut blobs = Vec::with_capacity(self.blob_count());
+        for (number, pack) in self.packs.iter().enumerate() {
+            let number = u32::try_from(number).map_err(|_| Problem::Malformed)?;
+            for entry in pack.entries() {
+                blobs.push((number, entry?));
+            }
+        }
+        Ok(blobs)
+    }
+
     pub(crate) fn blob_count(&self) -> usize {
         self.packs.iter().map(IndexedPack::blob_count).sum()
     }

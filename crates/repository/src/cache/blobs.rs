@@ -13,13 +13,15 @@ use std::{
     time::SystemTime,
 };
 
+use rand::RngExt;
+
 use super::Cache;
 use crate::{blob, id::BlobId};
 
 /// Most bytes on disk: the directories and the state of a mailbox with 500,000 messages measured 107 MB.
 const MAX_BYTES: u64 = 128 << 20;
-/// So much may be added by one process before it looks whether it is too much.
-const UNSWEPT_BYTES: u64 = 16 << 20;
+/// So much is added, on average over many runs, before it is looked whether it is too much: with 10,000 files that takes 30 ms.
+const UNSWEPT_BYTES: u64 = 4 << 20;
 /// Removing goes on until this part is free, so that it is not needed for every file.
 const FREE_PART: u64 = 16;
 /// What a file takes on disk at least.
@@ -67,9 +69,11 @@ impl Cache {
         }
     }
 
-    /// Removes the blobs that were not used for the longest time, if all together take too much.
+    /// Removes the blobs that were not used for the longest time, if all together take too much. Looks the more likely, the more was added.
     pub(crate) fn sweep_blobs(&self) {
-        if self.0.unswept.0.swap(0, Ordering::Relaxed) > 0 {
+        let unswept = self.0.unswept.0.swap(0, Ordering::Relaxed);
+        // A run adds less than that, and nobody counts over the runs.
+        if unswept > rand::rng().random_range(..UNSWEPT_BYTES) {
             self.sweep_to(MAX_BYTES);
         }
     }

@@ -234,12 +234,7 @@ fn encode(key: &Key, file: &IndexFile) -> Option<Vec<u8>> {
     if file.packs.len() > MAX_PACKS {
         return None;
     }
-    let mut blobs = Vec::with_capacity(file.blob_count());
-    for (number, pack) in file.packs.iter().enumerate() {
-        for entry in pack.entries() {
-            blobs.push((number as u32, entry.ok()?));
-        }
-    }
+    let mut blobs = file.blobs().ok()?;
     blobs.sort_unstable_by_key(|(_, entry)| (entry.id, entry.kind));
     let trees = blobs
         .iter()
