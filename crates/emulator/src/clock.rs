@@ -2,10 +2,11 @@
 //!
 //! Everything that depends on time (tokens, delta tokens, received times, throttling windows) asks this clock, so that a test can let
 //! a token expire or a throttling window pass without waiting. Delays injected by a fault rule are real time, because a client's clock that is
-//! shared with the emulator may stand still while a request is in flight.
+//! shared with the emulator may stand still while a request is in flight; the latency of the whole service is the clock's.
 
 use std::{
     fmt::Debug,
+    pin::Pin,
     sync::{Mutex, PoisonError},
     time::Duration,
 };
@@ -16,6 +17,11 @@ use jiff::Timestamp;
 pub trait Clock: Debug + Send + Sync {
     /// The wall clock, UTC.
     fn now(&self) -> Timestamp;
+
+    /// Waits while a client waits for its answer. In real time, unless the clock knows better.
+    fn answer_after(&self, span: Duration) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(wait(span))
+    }
 }
 
 /// The operating system's clock.

@@ -4,6 +4,7 @@ use std::{
     fmt,
     net::{Ipv4Addr, SocketAddr},
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use data_encoding::BASE64URL_NOPAD;
@@ -29,6 +30,8 @@ pub struct Settings {
     pub clock: Arc<dyn Clock>,
     /// Whether Microsoft's documented limits apply.
     pub throttle: bool,
+    /// How long the service takes to answer a request, by its clock. Meanwhile the request counts as one of those at a time.
+    pub latency: Duration,
     /// Rules in force from the start.
     pub faults: Vec<FaultRule>,
     /// For fault rules with a probability, and for request ids.
@@ -61,6 +64,7 @@ impl Settings {
             http: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             clock: Arc::new(SystemClock),
             throttle: false,
+            latency: Duration::ZERO,
             faults: Vec::new(),
             seed: 0,
             admin: false,
@@ -118,6 +122,7 @@ impl Emulator {
             routes: routes(),
             faults: Faults::new(settings.seed),
             throttle: settings.throttle.then(Throttle::default),
+            latency: settings.latency,
             counters: Counters::default(),
             observer: settings.observer,
             admin: settings.admin,
@@ -167,6 +172,11 @@ impl Running {
     pub fn stats(&self) -> Stats {
         Stats {
             throttled: self.gateway.throttle.as_ref().map_or(0, Throttle::refused),
+            together_max: self
+                .gateway
+                .throttle
+                .as_ref()
+                .map_or(0, Throttle::together_max),
             faults: self.gateway.faults.struck(),
             ..self.gateway.counters.read()
         }

@@ -6,7 +6,10 @@
 mod answer;
 mod side;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
@@ -55,6 +58,7 @@ pub(crate) struct Gateway {
     pub(crate) entra: Entra,
     pub(crate) faults: Faults,
     pub(crate) throttle: Option<Throttle>,
+    pub(crate) latency: Duration,
     pub(crate) counters: Counters,
     pub(crate) observer: Option<Observer>,
     pub(crate) admin: bool,

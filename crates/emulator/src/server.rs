@@ -136,6 +136,9 @@ async fn respond(
         }
         Err(error) => gateway.refuse(&incoming, &error),
     };
+    if !gateway.latency.is_zero() {
+        gateway.clock.answer_after(gateway.latency).await;
+    }
     if outgoing.wire.delay_ms > 0 {
         clock::wait(Duration::from_millis(outgoing.wire.delay_ms)).await;
     }

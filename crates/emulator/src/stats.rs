@@ -24,6 +24,9 @@ pub struct Stats {
     pub bytes_out: u64,
     /// Requests that were throttled.
     pub throttled: u64,
+    /// The most requests that one application had under way in one mailbox at a time, those included that were refused for being too many. Counted
+    /// only under throttling.
+    pub together_max: u64,
     /// How often the fault rules that are in force struck.
     pub faults: u64,
 }

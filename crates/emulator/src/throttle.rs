@@ -48,6 +48,7 @@ struct State {
     concurrent: HashMap<OutlookKey, usize>,
     identity: HashMap<Uuid, Window>,
     refused: u64,
+    together_max: usize,
 }
 
 #[derive(Debug, Default)]
@@ -170,6 +171,7 @@ impl Throttle {
             mailbox
         };
         let concurrent = state.concurrent.entry((app, scope)).or_default();
+        state.together_max = state.together_max.max(*concurrent + 1);
         if *concurrent >= OUTLOOK_CONCURRENT_MAX {
             state.refused += 1;
             return refuse("MailboxConcurrency", CONCURRENCY_RETRY_S);
@@ -232,6 +234,11 @@ impl Throttle {
     /// Requests that were refused.
     pub(crate) fn refused(&self) -> u64 {
         self.state().refused
+    }
+
+    /// The most requests that were under way in one mailbox at a time, those included that were refused for being too many.
+    pub(crate) fn together_max(&self) -> u64 {
+        u64::try_from(self.state().together_max).unwrap_or(u64::MAX)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -72,7 +72,7 @@ impl Client {
                     }
                 }
             }
-            self.wire().clock.sleep(wait).await;
+            self.lane(scope).pause(wait).await;
         }
         Ok(answers.into_iter().flatten().collect())
     }

@@ -31,6 +31,10 @@ pub const USER_AGENT: &str = concat!("ISV|Keepwell|Keepwell/", env!("CARGO_PKG_V
 /// Silence after which an answer is given up. There is no limit on the whole: a large answer may take hours (survival 17).
 pub const IDLE_TIMEOUT: Duration = Duration::from_secs(120);
 
+/// Exchanges with Microsoft at a time, over all mailboxes of a client: a hundred and more mailboxes, and half of the 1,024 file
+/// descriptors that a process usually has (survival 26).
+pub const EXCHANGES_MAX: usize = 512;
+
 /// Ids that survive a move between folders; on every request to a mailbox, or ids of two kinds get mixed (survival 60).
 const IMMUTABLE_IDS: &str = r#"IdType="ImmutableId""#;
 const REQUEST_ID: HeaderName = HeaderName::from_static("client-request-id");
@@ -59,6 +63,8 @@ pub struct Options {
     pub user_agent: String,
     /// See [`IDLE_TIMEOUT`]. Real time, whatever the clock.
     pub idle_timeout: Duration,
+    /// See [`EXCHANGES_MAX`].
+    pub exchanges_max: usize,
 }
 
 impl Options {
@@ -82,6 +88,7 @@ impl Options {
             seed,
             user_agent: USER_AGENT.to_owned(),
             idle_timeout: IDLE_TIMEOUT,
+            exchanges_max: EXCHANGES_MAX,
         }
     }
 }
@@ -152,6 +159,7 @@ impl Client {
                 &cloud,
                 &options.user_agent,
                 options.idle_timeout,
+                options.exchanges_max,
                 Arc::clone(&clock),
             )?,
             clock,
@@ -247,7 +255,7 @@ impl Client {
         let _pass = lane.enter(load.width).await;
         let mut budget = Budget::default();
         loop {
-            lane.turn(load.requests, load.upload_bytes).await;
+            let turn = lane.turn(load.requests, load.upload_bytes).await;
             let attempt = self
                 .attempt(
                     scope,
@@ -259,6 +267,7 @@ impl Client {
                     &accept,
                 )
                 .await;
+            drop(turn);
             let Verdict { again, error } = match attempt {
                 Ok(done) => return Ok(done),
                 Err(verdict) => verdict,
@@ -268,7 +277,7 @@ impl Client {
             };
             self.0.wire.meter.readings().retries += 1;
             tracing::debug!(request = %label, %error, wait_ms = wait.as_millis(), "asking again");
-            self.0.wire.clock.sleep(wait).await;
+            lane.pause(wait).await;
         }
     }
 

@@ -161,6 +161,26 @@ mod tests {
         }
     }
 
+    /// Survival 29: national clouds have hosts of their own, and a token of one is for that one.
+    #[test]
+    fn each_cloud_has_hosts_of_its_own() {
+        let check = |cloud: Cloud, login: &str, graph: &str| {
+            let token = cloud.token_endpoint("t").map(String::from).ok();
+            assert_eq!(token, Some(format!("https://{login}/t/oauth2/v2.0/token")));
+            assert_eq!(cloud.graph_base(), format!("https://{graph}/v1.0"));
+            assert_eq!(cloud.scope(), format!("https://{graph}/.default"));
+            let elsewhere = Url::parse("https://graph.microsoft.com/v1.0").expect("a URL");
+            assert_eq!(cloud.is_graph(&elsewhere), cloud == Cloud::global());
+        };
+        let worldwide = "login.microsoftonline.com";
+        let government = "login.microsoftonline.us";
+        let china = "login.partner.microsoftonline.cn";
+        check(Cloud::global(), worldwide, "graph.microsoft.com");
+        check(Cloud::us_government(), government, "graph.microsoft.us");
+        check(Cloud::us_defense(), government, "dod-graph.microsoft.us");
+        check(Cloud::china(), china, "microsoftgraph.chinacloudapi.cn");
+    }
+
     #[test]
     fn a_token_goes_to_graph_alone() {
         let cloud = Cloud::global();

@@ -7,6 +7,7 @@
 
 mod advice;
 mod lane;
+mod waiting;
 mod window;
 
 use std::{
@@ -21,6 +22,7 @@ pub(crate) use advice::Advice;
 #[cfg(any(fuzzing, test))]
 pub(crate) use advice::CLOSED_MAX;
 pub(crate) use lane::Lane;
+pub use waiting::{WaitCause, Waiting};
 
 /// Documented: requests of one application in one mailbox within [`OUTLOOK_REQUEST_WINDOW`].
 const OUTLOOK_REQUESTS: u64 = 10_000;
@@ -40,8 +42,9 @@ const DIRECTORY_WINDOW: Duration = Duration::from_secs(10);
 const DIRECTORY_COST: u64 = 3;
 /// Ours, as none is documented: enough to hide latency, few enough for the socket pool (survival 26).
 const DIRECTORY_CONCURRENCY: u32 = 8;
-/// Requests take a while to arrive, so a window that is full by our clock may be overfull by Microsoft's: 4 % stay free.
-const SHARE_PERCENT: u64 = 96;
+/// Requests take a while to arrive, so a window that is full by our clock may be overfull by Microsoft's: 2 % stay free, which is 12 seconds of
+/// a mailbox's requests.
+const SHARE_PERCENT: u64 = 98;
 /// Lanes held before idle ones are first looked for.
 const SWEEP_FROM: usize = 64;
 
@@ -57,7 +60,7 @@ pub enum Scope {
     Directory,
 }
 
-/// How much of each limit is used. The default is 96 % of the documented windows, and 4 requests at a time in a mailbox.
+/// How much of each limit is used. The default is 98 % of the documented windows, and 4 requests at a time in a mailbox.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Limits {
     /// Requests in a mailbox within 10 minutes.
@@ -109,32 +112,6 @@ pub(crate) struct Key {
     pub(crate) scope: Scope,
 }
 
-/// Requests that are held back at the moment, for the question "why is it slow".
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Waiting {
-    /// In which tenant.
-    pub tenant: TenantId,
-    /// For what.
-    pub scope: Scope,
-    /// Why.
-    pub cause: WaitCause,
-    /// For how much longer, at least.
-    pub left: Duration,
-    /// How many requests.
-    pub requests: usize,
-}
-
-/// Why requests are held back.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub enum WaitCause {
-    /// Microsoft said so by Retry-After or RateLimit headers.
-    Throttled,
-    /// The requests of the window are used up.
-    Requests,
-    /// The upload volume of the window is used up.
-    Upload,
-}
-
 impl Governor {
     /// A governor that has seen nothing yet.
     #[must_use]
@@ -150,7 +127,7 @@ impl Governor {
         }))
     }
 
-    /// Everybody who waits now, of all tenants.
+    /// Everybody who waits now, of all tenants, those first who have waited longest.
     #[must_use]
     pub fn waiting(&self) -> Vec<Waiting> {
         let now = self.0.clock.elapsed();
@@ -162,17 +139,19 @@ impl Governor {
                 .map(|(key, lane)| (key.clone(), Arc::clone(lane)))
                 .collect()
         };
-        let waiting = |(key, lane): (Key, Arc<Lane>)| {
-            let (cause, left, requests) = lane.waiting(now)?;
-            Some(Waiting {
-                tenant: key.tenant,
-                scope: key.scope,
-                cause,
-                left,
-                requests,
-            })
-        };
-        lanes.into_iter().filter_map(waiting).collect()
+        let mut waiting = Vec::new();
+        for (key, lane) in lanes {
+            waiting.extend(lane.held().into_iter().map(|held| Waiting {
+                tenant: key.tenant.clone(),
+                scope: key.scope.clone(),
+                cause: held.cause,
+                left: held.until.saturating_sub(now),
+                since: held.since,
+                requests: held.requests,
+            }));
+        }
+        waiting.sort_by_key(|waiting| waiting.since);
+        waiting
     }
 
     /// How many lanes are remembered.

@@ -29,7 +29,7 @@ mod transport;
 mod upload;
 
 pub use batch::BATCH_MAX;
-pub use client::{Client, IDLE_TIMEOUT, Options, USER_AGENT};
+pub use client::{Client, EXCHANGES_MAX, IDLE_TIMEOUT, Options, USER_AGENT};
 pub use cloud::Cloud;
 pub use counters::Counters;
 pub use credential::Credential;

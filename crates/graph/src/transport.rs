@@ -8,6 +8,7 @@ use std::{sync::Once, time::Duration};
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Method, StatusCode, header::CONTENT_LENGTH};
 use model::SharedClock;
+use tokio::sync::Semaphore;
 use url::Url;
 
 use crate::{
@@ -33,6 +34,8 @@ const PIECE_BYTES: usize = 2 * 1024 * 1024;
 pub(crate) struct Transport {
     http: reqwest::Client,
     clock: SharedClock,
+    /// Each exchange may take a connection, and each connection takes a file descriptor (survival 26).
+    places: Semaphore,
 }
 
 /// A request as it goes on the wire.
@@ -71,6 +74,7 @@ impl Transport {
         cloud: &Cloud,
         user_agent: &str,
         idle_timeout: Duration,
+        exchanges_max: usize,
         clock: SharedClock,
     ) -> Result<Self, Error> {
         install_tls_provider();
@@ -89,11 +93,20 @@ impl Transport {
         let http = builder
             .build()
             .map_err(|error| Error::invalid("the HTTP client cannot be set up").because(error))?;
-        Ok(Self { http, clock })
+        Ok(Self {
+            http,
+            clock,
+            places: Semaphore::new(exchanges_max.max(1)),
+        })
     }
 
     /// Sends and reads everything. The clock counts as busy meanwhile.
     pub(crate) async fn exchange(&self, outgoing: Outgoing<'_>) -> Result<Answer, Failure> {
+        let _place = self
+            .places
+            .acquire()
+            .await
+            .expect("the semaphore of a transport is never closed");
         let _busy = self.clock.busy();
         let mut request = self
             .http

@@ -57,7 +57,7 @@ impl Client {
                     let Some(wait) = self.spend(&mut budget, Reason::Transient) else {
                         return Err(error);
                     };
-                    self.wire().clock.sleep(wait).await;
+                    self.lane(scope).pause(wait).await;
                     self.wire().meter.readings().retries += 1;
                     self.ask(scope, upload_url, end == content.len()).await?
                 }

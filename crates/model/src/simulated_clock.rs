@@ -2,7 +2,8 @@
 //!
 //! Time stands still while any [`Busy`] guard is held. When none has been held or released for a moment of real time, and somebody sleeps, the
 //! clock jumps to the earliest deadline. Waits therefore cost about a millisecond each whatever their length, and two parties that share the
-//! clock (the client and the emulator) agree on every window. It does not model how long work takes: work costs no simulated time.
+//! clock (the client and the emulator) agree on every window. It does not model how long work takes: work costs no simulated time, unless
+//! somebody says how much by [`SimulatedClock::sleep_on_behalf`].
 
 use std::{
     collections::BTreeSet,
@@ -10,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::clock::{Busy, Clock, Sleep};
 
@@ -25,7 +26,8 @@ pub struct SimulatedClock(Arc<Mutex<State>>);
 struct State {
     start: Timestamp,
     elapsed: Duration,
-    busy: usize,
+    /// Work under way, less what only waits for its time to come.
+    busy: isize,
     /// Counts starts and ends of work, so that a sleeper sees whether anything happened while it looked away.
     events: u64,
     next_sleeper: u64,
@@ -51,6 +53,22 @@ impl SimulatedClock {
         let mut state = self.state();
         state.elapsed += span;
         state.events += 1;
+    }
+
+    /// Sets the wall clock forward or back, as people and bad batteries do. [`Clock::elapsed`] and whoever sleeps notice nothing.
+    pub fn set_wall_clock(&self, by: SignedDuration) {
+        let mut state = self.state();
+        state.start += by;
+        state.events += 1;
+    }
+
+    /// Waits on behalf of somebody who is [busy](Clock::busy): the time may pass, although they are not done. A service that takes its time to
+    /// answer a request waits so.
+    pub async fn sleep_on_behalf(&self, span: Duration) {
+        self.state().busy -= 1;
+        let clock = self.clone();
+        let _working = Busy::until_dropped(move || clock.state().busy += 1);
+        self.sleep(span).await;
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -185,6 +203,21 @@ mod tests {
         drop(busy);
         waiting.await.expect("the sleeper ends");
         assert_eq!(clock.elapsed(), Duration::from_secs(5));
+    }
+
+    #[tokio::test]
+    async fn time_passes_for_those_who_wait_for_a_service() {
+        let clock = clock();
+        let asked = |seconds: u64| {
+            let clock = clock.clone();
+            async move {
+                let _busy = clock.busy();
+                clock.sleep_on_behalf(Duration::from_secs(seconds)).await;
+                clock.elapsed().as_secs()
+            }
+        };
+        assert_eq!(tokio::join!(asked(3), asked(1), asked(2)), (3, 1, 2));
+        assert_eq!(clock.state().busy, 0);
     }
 
     #[tokio::test]

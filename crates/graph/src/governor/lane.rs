@@ -1,12 +1,14 @@
 //! One lane: its permits, windows, gate, and who waits in it.
 
 use std::{
+    collections::{BTreeMap, HashMap},
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
+use jiff::Timestamp;
 use model::SharedClock;
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{Mutex as Queue, Semaphore, SemaphorePermit};
 
 use super::{
     DIRECTORY_COST, DIRECTORY_WINDOW, Limits, OUTLOOK_REQUEST_WINDOW, OUTLOOK_UPLOAD_WINDOW, Scope,
@@ -20,6 +22,8 @@ pub(crate) struct Lane {
     clock: SharedClock,
     /// What one request takes from the window.
     cost: u64,
+    /// Uploads take their turns in the order in which they came: small ones would fill every gap, and a large one would wait for ever.
+    uploads: Queue<()>,
     state: Mutex<State>,
 }
 
@@ -28,9 +32,20 @@ struct State {
     requests: Window,
     upload: Option<Window>,
     closed_until: Duration,
-    /// Who waits, and until when at least.
-    waiting: usize,
-    held: Option<(WaitCause, Duration)>,
+    waiters: BTreeMap<u64, Held>,
+    next_waiter: u64,
+}
+
+/// A request that is held back.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Held {
+    pub(super) cause: WaitCause,
+    /// When it looks again.
+    pub(super) until: Duration,
+    /// By the wall clock, for people.
+    pub(super) since: Timestamp,
+    /// How many are held for the same cause.
+    pub(super) requests: usize,
 }
 
 impl Lane {
@@ -58,12 +73,13 @@ impl Lane {
             width,
             clock,
             cost,
+            uploads: Queue::default(),
             state: Mutex::new(State {
                 requests,
                 upload,
                 closed_until: Duration::ZERO,
-                waiting: 0,
-                held: None,
+                waiters: BTreeMap::new(),
+                next_waiter: 0,
             }),
         }
     }
@@ -77,15 +93,38 @@ impl Lane {
     }
 
     /// Waits until the gate is open and the windows have room for `requests` and for `bytes` of upload, and takes that room.
-    pub(crate) async fn turn(&self, requests: u64, bytes: u64) {
+    /// Dropping what is returned says that the request was answered, or never will be.
+    pub(crate) async fn turn(&self, requests: u64, bytes: u64) -> Turn<'_> {
+        let _first = match bytes {
+            0 => None,
+            _ => Some(self.uploads.lock().await),
+        };
+        let mut waiter = None;
         loop {
             let now = self.clock.elapsed();
             let Some((cause, until)) = self.try_turn(now, requests, bytes) else {
-                return;
+                return Turn {
+                    lane: self,
+                    amount: requests * self.cost,
+                    bytes,
+                };
             };
-            let _waiter = Waiter::register(self, cause, until);
+            waiter
+                .get_or_insert_with(|| Waiter::new(self))
+                .hold(cause, until);
             self.clock.sleep(until.saturating_sub(now)).await;
         }
+    }
+
+    /// Waits before a request is repeated, for everybody to see.
+    pub(crate) async fn pause(&self, span: Duration) {
+        if span.is_zero() {
+            return;
+        }
+        let until = self.clock.elapsed() + span;
+        let mut waiter = Waiter::new(self);
+        waiter.hold(WaitCause::Failure, until);
+        self.clock.sleep(span).await;
     }
 
     /// Closes the gate for everybody in the lane. A shorter span than the one in force changes nothing.
@@ -95,10 +134,22 @@ impl Lane {
         state.closed_until = state.closed_until.max(until);
     }
 
-    pub(crate) fn waiting(&self, now: Duration) -> Option<(WaitCause, Duration, usize)> {
-        let state = self.state();
-        let (cause, until) = state.held.filter(|_| state.waiting > 0)?;
-        Some((cause, until.saturating_sub(now), state.waiting))
+    /// Who is held back, by cause: since when the first of them, and until when the next.
+    pub(super) fn held(&self) -> Vec<Held> {
+        let mut by_cause: HashMap<WaitCause, Held> = HashMap::new();
+        for waiter in self.state().waiters.values() {
+            by_cause
+                .entry(waiter.cause)
+                .and_modify(|held| {
+                    held.until = held.until.min(waiter.until);
+                    held.since = held.since.min(waiter.since);
+                    held.requests += 1;
+                })
+                .or_insert(*waiter);
+        }
+        let mut held: Vec<Held> = by_cause.into_values().collect();
+        held.sort_by_key(|held| held.since);
+        held
     }
 
     /// Whether forgetting this lane would change nothing.
@@ -136,29 +187,64 @@ impl Lane {
             .flatten()
             .max_by_key(|(_, until)| *until);
         if wait.is_none() {
-            state.requests.add(now, amount);
+            state.requests.begin(amount);
             if let Some(upload) = state.upload.as_mut().filter(|_| bytes > 0) {
-                upload.add(now, bytes);
+                upload.begin(bytes);
             }
         }
         wait
     }
 }
 
-/// Stands in the list of those who wait until dropped, also when cancelled.
-struct Waiter<'a>(&'a Lane);
+/// Room in the windows, for a request under way.
+pub(crate) struct Turn<'a> {
+    lane: &'a Lane,
+    amount: u64,
+    bytes: u64,
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        let now = self.lane.clock.elapsed();
+        let mut state = self.lane.state();
+        state.requests.end(now, self.amount);
+        if let Some(upload) = state.upload.as_mut().filter(|_| self.bytes > 0) {
+            upload.end(now, self.bytes);
+        }
+    }
+}
+
+/// Stands among those who wait until dropped, also when cancelled.
+struct Waiter<'a> {
+    lane: &'a Lane,
+    number: u64,
+    since: Timestamp,
+}
 
 impl<'a> Waiter<'a> {
-    fn register(lane: &'a Lane, cause: WaitCause, until: Duration) -> Self {
+    fn new(lane: &'a Lane) -> Self {
         let mut state = lane.state();
-        state.waiting += 1;
-        state.held = Some((cause, until));
-        Self(lane)
+        state.next_waiter += 1;
+        Self {
+            lane,
+            number: state.next_waiter,
+            since: lane.clock.now(),
+        }
+    }
+
+    fn hold(&mut self, cause: WaitCause, until: Duration) {
+        let held = Held {
+            cause,
+            until,
+            since: self.since,
+            requests: 1,
+        };
+        self.lane.state().waiters.insert(self.number, held);
     }
 }
 
 impl Drop for Waiter<'_> {
     fn drop(&mut self) {
-        self.0.state().waiting -= 1;
+        self.lane.state().waiters.remove(&self.number);
     }
 }

@@ -3,11 +3,14 @@
 //! Waits cost nothing: the client lives on a simulated clock. Tests name the lines of the survival and abuse lists that they cover.
 
 mod batch;
+mod clocks;
 mod limits;
+mod logs;
 mod mail;
 mod pages;
 mod server;
 mod throttling;
+mod tls;
 mod tokens;
 mod transport;
 mod upload;

@@ -187,3 +187,85 @@ async fn an_expired_token_asks_for_a_new_listing() {
         );
     }
 }
+
+/// abuse 40: wherever a link leads, a token goes to Graph's own origin and nowhere else; a kept link is checked each time it is used.
+#[tokio::test]
+async fn a_link_that_only_looks_like_graphs_is_refused() {
+    let stranger = Server::start(graph_only(|_, _| Reply::json(200, &json!({"value": []})))).await;
+    let stranger_host = stranger.base.trim_start_matches("http://").to_owned();
+    let variants: [fn(&str, &str) -> String; 11] = [
+        |_, evil| format!("http://{evil}/v1.0/users"),
+        |own, evil| format!("http://{own}@{evil}/v1.0/users"),
+        |own, _| format!("http://user:password@{own}/v1.0/users"),
+        |own, _| format!("https://{own}/v1.0/users"),
+        |own, _| format!("HTTP://{own}.evil.example/v1.0/users"),
+        |_, evil| format!("//{evil}/v1.0/users"),
+        |_, _| "/v1.0/users?$skiptoken=x".to_owned(),
+        |_, _| "file:///etc/passwd".to_owned(),
+        |_, _| "javascript:alert(1)".to_owned(),
+        |_, _| "http://169.254.169.254/latest/meta-data".to_owned(),
+        |_, _| "http://[::ffff:7f00:1]:1/v1.0/users".to_owned(),
+    ];
+    for variant in variants {
+        let evil = stranger_host.clone();
+        let server = Server::start(graph_only(move |seen, _| {
+            let own = seen.header("host").unwrap_or_default();
+            let link = variant(own, &evil);
+            Reply::json(200, &json!({"value": [], "@odata.nextLink": link}))
+        }))
+        .await;
+        let link = variant(server.base.trim_start_matches("http://"), &stranger_host);
+        let client = server.client();
+        let mut pages = client.pages(&Scope::Directory, Request::get("/users"));
+        pages.next().await.expect("a page").expect("the first");
+        let error = pages.next().await.expect_err(&link);
+        assert_eq!(error.kind(), Kind::BadAnswer, "{link}");
+        assert_eq!(server.seen().len(), 1, "{link}");
+        let kept = Link::new(link.clone());
+        let again = client.follow(&Scope::Directory, &kept, &[]).next().await;
+        assert_eq!(again.expect_err(&link).kind(), Kind::BadAnswer, "{link}");
+        assert_eq!(server.seen().len(), 1, "{link}");
+    }
+    assert!(stranger.seen().is_empty() && stranger.tokens().is_empty());
+}
+
+/// survival 27: a link may be as long as it likes, and passes as it came.
+#[tokio::test]
+async fn a_link_of_many_kilobytes_is_followed() {
+    let token = "a%2B/~:".repeat(4_000);
+    let query = format!("/v1.0/users?$skiptoken={token}");
+    let next = query.clone();
+    let server = Server::start(graph_only(move |seen, number| match number {
+        0 => {
+            let host = seen.header("host").unwrap_or_default();
+            Reply::json(
+                200,
+                &json!({"value": [1], "@odata.nextLink": format!("http://{host}{next}")}),
+            )
+        }
+        _ => Reply::json(200, &json!({"value": [2]})),
+    }))
+    .await;
+    let client = server.client();
+    let mut pages = client.pages(&Scope::Directory, Request::get("/users"));
+    assert_eq!(ids(&mut pages).await.0, ["1", "2"]);
+    assert_eq!(server.seen()[1].path, query);
+}
+
+/// abuse 58: a page that does not end is given up at its bound, not kept in memory first.
+#[tokio::test]
+async fn a_page_of_gigabytes_is_dropped() {
+    let server = Server::start(graph_only(|_, _| {
+        let head = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n".to_vec();
+        let piece = [b"100000\r\n".as_slice(), &vec![b' '; 1 << 20], b"\r\n"].concat();
+        Reply::Endless(head, piece)
+    }))
+    .await;
+    let client = server.client();
+    let mut pages = client.pages(&Scope::Directory, Request::get("/users"));
+    let error = pages.next().await.expect_err("it has no end");
+    assert_eq!((error.kind(), error.status()), (Kind::BadAnswer, None));
+    assert_eq!(server.seen().len(), 1, "the next would have no end either");
+    let sent = server.pieces_sent();
+    assert!((200..300).contains(&sent), "{sent} MiB");
+}

@@ -1,7 +1,10 @@
 //! A server that answers by script, down to the bytes on the wire, and remembers what it was asked and when.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -44,6 +47,9 @@ impl Seen {
     }
 }
 
+/// Real time between two bytes of a body that drips.
+pub(crate) const DRIP: Duration = Duration::from_millis(20);
+
 /// What the server does.
 #[derive(Clone, Debug)]
 pub(crate) enum Reply {
@@ -55,6 +61,10 @@ pub(crate) enum Reply {
     Reset(Vec<u8>),
     /// Exactly these bytes, then nothing, for ever.
     Silence(Vec<u8>),
+    /// The first bytes, then the second again and again, as long as anybody listens.
+    Endless(Vec<u8>, Vec<u8>),
+    /// The first bytes at once, the others one by one with [`DRIP`] before each.
+    Dripping(Vec<u8>, Vec<u8>),
     /// An answer that is held back until so many requests are in flight.
     Together(usize, Box<Reply>),
 }
@@ -99,6 +109,8 @@ struct Stage {
     flight: Mutex<(usize, usize)>,
     /// Lets out those that wait for each other.
     together: Semaphore,
+    /// How many pieces of endless answers were sent.
+    pieces: AtomicUsize,
 }
 
 /// Stops when dropped.
@@ -132,6 +144,7 @@ impl Server {
             tokens: Mutex::default(),
             flight: Mutex::default(),
             together: Semaphore::new(0),
+            pieces: AtomicUsize::new(0),
         });
         let shared = Arc::clone(&stage);
         let accepting = tokio::spawn(async move {
@@ -181,6 +194,11 @@ impl Server {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .1
+    }
+
+    /// How many pieces of endless answers were sent.
+    pub(crate) fn pieces_sent(&self) -> usize {
+        self.stage.pieces.load(Ordering::Relaxed)
     }
 
     pub(crate) fn options(&self) -> Options {
@@ -282,6 +300,14 @@ fn count(stage: &Stage, change: isize) -> usize {
     flight.0
 }
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "how slow a socket is shows in real time only"
+)]
+async fn drip() {
+    tokio::time::sleep(DRIP).await;
+}
+
 /// Whether the connection can serve another request.
 async fn act(stream: &mut TcpStream, reply: Reply, stage: &Stage) -> bool {
     let reply = match reply {
@@ -307,6 +333,25 @@ async fn act(stream: &mut TcpStream, reply: Reply, stage: &Stage) -> bool {
         }
         Reply::Bytes(bytes) | Reply::Reset(bytes) | Reply::Silence(bytes) => {
             stream.write_all(bytes).await
+        }
+        Reply::Endless(first, again) => {
+            let mut sent = stream.write_all(first).await;
+            while sent.is_ok() {
+                sent = stream.write_all(again).await;
+                stage.pieces.fetch_add(1, Ordering::Relaxed);
+            }
+            sent
+        }
+        Reply::Dripping(first, slowly) => {
+            let mut sent = stream.write_all(first).await;
+            for byte in slowly {
+                drip().await;
+                sent = sent.and(stream.write_all(&[*byte]).await);
+                if sent.is_err() {
+                    break;
+                }
+            }
+            sent
         }
         Reply::Together(..) => Ok(()),
     };

@@ -84,6 +84,11 @@ async fn the_gate_closes_for_the_whole_mailbox_and_for_nobody_else() {
     assert_eq!(waiting[0].scope, mailbox("slow"));
     assert_eq!(waiting[0].cause, WaitCause::Throttled);
     assert_eq!(waiting[0].left, Duration::from_secs(41));
+    assert_eq!(waiting[0].since, server.clock.now());
+    assert_eq!(
+        waiting[0].to_string(),
+        "waiting 41 s for Outlook, mailbox slow: Microsoft asked for it, 2 requests since 2026-11-10T12:00:00Z"
+    );
     client
         .send(&mailbox("fast"), Request::get("/users/fast/messages"))
         .await
@@ -234,4 +239,66 @@ async fn a_quota_that_is_used_up_is_respected_before_it_is_enforced() {
     }
     assert_eq!(server.seen()[1].at, Duration::from_secs(9));
     assert_eq!(client.counters().retries, 0);
+}
+
+/// Whatever holds a request back can be seen while it does, with nothing in it that a log may not have.
+#[tokio::test]
+async fn every_cause_of_waiting_is_told() {
+    let check = |reply: Reply, limits: Limits, expected: &'static str| async move {
+        let server = Server::start(graph_only(move |_, number| match number {
+            0 => reply.clone(),
+            _ => Reply::ok(),
+        }))
+        .await;
+        let client = server.client_with(limits);
+        let scope = mailbox("0f8a");
+        let ask = || {
+            let request = Request::post("/users/ada@contoso.example/messages").repeat(Repeat::Safe);
+            client.send(&scope, request.json(&json!({})).expect("JSON"))
+        };
+        let looking = async {
+            while client.waiting().is_empty() {
+                tokio::task::yield_now().await;
+            }
+            server.clock.advance(Duration::from_millis(200));
+            client.waiting()
+        };
+        // The second request meets what the first has used up.
+        let asking = async {
+            ask().await.expect("an answer");
+            ask().await.expect("an answer");
+        };
+        let busy = server.clock.busy();
+        let waiting = tokio::select! {
+            waiting = looking => waiting,
+            () = asking => panic!("nobody waited for {expected}"),
+        };
+        drop(busy);
+        let texts: Vec<String> = waiting.iter().map(ToString::to_string).collect();
+        let since = "1 request since 2026-11-10T12:00:00Z";
+        assert_eq!(texts, [format!("waiting {expected}, {since}")]);
+    };
+    let usual = Limits::default;
+    let asked_for = "41 s for Outlook, mailbox 0f8a: Microsoft asked for it";
+    check(
+        Reply::status(429).with("retry-after", "41"),
+        usual(),
+        asked_for,
+    )
+    .await;
+    let failed = "1 s for Outlook, mailbox 0f8a: the last attempt failed in passing";
+    check(Reply::status(502), usual(), failed).await;
+    let few = Limits {
+        outlook_requests: 1,
+        ..usual()
+    };
+    let requests =
+        "602 s for Outlook, mailbox 0f8a: the requests that Microsoft allows for now are used up";
+    check(Reply::ok(), few, requests).await;
+    let small = Limits {
+        outlook_upload_bytes: 2,
+        ..usual()
+    };
+    let volume = "302 s for Outlook, mailbox 0f8a: the upload volume that Microsoft allows for now is used up";
+    check(Reply::ok(), small, volume).await;
 }
