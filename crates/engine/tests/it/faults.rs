@@ -1,13 +1,20 @@
 //! What Microsoft Graph does wrong, and that it costs nothing that is already held.
 
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
 use anyhow::{Context, Result};
-use emulator::FaultRule;
+use emulator::{FaultBody, FaultRule};
+use graph::{Client, Options};
+use jiff::SignedDuration;
 use model::{FailureCause, SkipCause};
 use serde_json::json;
 
 use crate::{
-    stage::{Stage, differences},
-    tools::{DELTA, MIME, error},
+    stage::{Stage, differences, mail},
+    tools::{DELTA, MIME, error, folder},
 };
 
 #[tokio::test]
@@ -230,5 +237,140 @@ async fn tokens_expire_connections_break_and_nothing_is_lost() -> Result<()> {
     }
     let (outcome, _) = stage.back_up_equal(&account).await?;
     assert_eq!(outcome.report.added, 160);
+    stage.restic_agrees(&account)
+}
+
+#[tokio::test]
+async fn a_listing_that_takes_too_long_is_asked_for_in_smaller_pages_and_then_without_changes()
+-> Result<()> {
+    // Survival 8: a 503 without a word, whenever the changes of a folder are asked for.
+    let (stage, account) = Stage::with_mail(&[("", 25)]).await?;
+    stage.emulator.add_fault(FaultRule {
+        status: Some(503),
+        body: Some(FaultBody::Empty),
+        ..FaultRule::on(DELTA)
+    })?;
+    let asked: Arc<Mutex<Vec<(String, String)>>> = Arc::default();
+    let seen = Arc::clone(&asked);
+    stage.on_exchange(move |exchange| {
+        if exchange.template == Some(DELTA) {
+            let prefer = exchange.request_headers.get("prefer");
+            let prefer = prefer.and_then(|value| value.to_str().ok());
+            let preference = (exchange.path.clone(), prefer.unwrap_or_default().to_owned());
+            let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
+            seen.push(preference);
+        }
+    });
+    stage.back_up_equal(&account).await?;
+    let asked = asked.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let (folder, _) = asked.first().context("a folder was listed")?;
+    let sizes: Vec<&str> = asked
+        .iter()
+        .filter(|(path, _)| path == folder)
+        .filter_map(|(_, prefer)| prefer.rsplit('=').next())
+        .collect();
+    assert_eq!(sizes, [["100"; 7], ["10"; 7]].concat());
+    stage.emulator.clear_faults();
+    let (again, _) = stage
+        .back_up(&account)
+        .await
+        .map(|outcome| (outcome.report, ()))?;
+    assert!(again.is_complete());
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_request_that_hangs_does_not_hang_the_run() -> Result<()> {
+    // Survival 31: answers that begin and never end, to as many requests as go at a time, and to listings.
+    let (mut stage, account) = Stage::with_mail(&[("", 40), ("Projects", 40)]).await?;
+    stage.graph = Client::new(Options {
+        idle_timeout: Duration::from_millis(700),
+        ..stage.options()?
+    })?;
+    for (route, after, count) in [(MIME, 10, 4), (DELTA, 1, 2)] {
+        stage.emulator.add_fault(FaultRule {
+            truncate: Some(20),
+            stall: true,
+            after,
+            count: Some(count),
+            ..FaultRule::on(route)
+        })?;
+    }
+    let limit = Duration::from_secs(300);
+    let (outcome, _) = tokio::time::timeout(limit, stage.back_up_equal(&account))
+        .await
+        .context("the run hangs")??;
+    assert_eq!(outcome.report.added, 80);
+    assert_eq!(stage.emulator.stats().faults, 6);
+    Ok(())
+}
+
+#[tokio::test]
+async fn consent_that_is_revoked_while_a_run_is_under_way_ends_it() -> Result<()> {
+    // Abuse 39: the token is refused, and no other is to be had. What was fetched until then is kept.
+    let (stage, account) = Stage::with_mail(&[("", 60)]).await?;
+    stage.emulator.add_fault(FaultRule {
+        expire_tokens: true,
+        after: 20,
+        count: Some(1),
+        ..FaultRule::on(MIME)
+    })?;
+    stage.emulator.add_fault(FaultRule {
+        aadsts: Some(65_001),
+        ..FaultRule::on("/*/oauth2/v2.0/token")
+    })?;
+    let outcome = stage.back_up(&account).await?;
+    let stopped = outcome.report.stopped.context("it was stopped")?;
+    assert_eq!(
+        stopped.kind(),
+        graph::Kind::SignIn(graph::SignIn::ConsentMissing)
+    );
+    let snapshot = outcome.snapshot.context("what was fetched is kept")?;
+    let held = stage.snapshot(&account, snapshot).await?.len();
+    assert!((10..60).contains(&held), "{held}");
+    stage.emulator.clear_faults();
+    let before = stage.graph.counters();
+    let (outcome, _) = stage.back_up_equal(&account).await?;
+    assert_eq!(outcome.report.removed, 0);
+    let fetched = stage
+        .graph
+        .counters()
+        .since(&before)
+        .of("GET messages/$value");
+    assert_eq!(fetched, 60 - held as u64, "nothing is fetched twice");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_wall_clock_that_is_wrong_or_jumps_loses_nothing() -> Result<()> {
+    // Abuse 53: a day ahead, then two days back, before runs and in the middle of them.
+    let (stage, account) = Stage::with_mail(&[("", 30)]).await?;
+    let day = SignedDuration::from_hours(24);
+    let mut times = Vec::new();
+    for (number, by) in [day, -day * 2, day, -day * 3].into_iter().enumerate() {
+        let (clock, mut exchanges) = (stage.simulated.clone(), 0);
+        stage.on_exchange(move |_| {
+            exchanges += 1;
+            if exchanges == 5 {
+                clock.set_wall_clock(by);
+            }
+        });
+        let now = stage.clock.now();
+        stage.at_source(&account, |mailbox| -> Result<()> {
+            let inbox = folder(mailbox, "Inbox")?;
+            mailbox.deliver(inbox, mail(100 + number).into_bytes().into(), now)?;
+            Ok(())
+        })??;
+        let (outcome, _) = stage.back_up_equal(&account).await?;
+        let snapshots = stage.repository(&account).await?.snapshots().await?;
+        let newest = engine::snapshots::latest(&snapshots).context("there is one")?;
+        assert_eq!(Some(newest.0), outcome.snapshot, "whatever the clock says");
+        times.push(newest.1.time);
+    }
+    assert!(
+        times.is_sorted(),
+        "stock restic takes the latest: {times:?}"
+    );
+    assert_eq!(stage.graph.counters().sign_ins, 1, "an hour has not passed");
     stage.restic_agrees(&account)
 }

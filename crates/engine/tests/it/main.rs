@@ -4,6 +4,7 @@ mod backup;
 mod changes;
 mod content;
 mod faults;
+mod governor;
 mod interrupted;
 mod moods;
 mod moving;

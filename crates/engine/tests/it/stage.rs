@@ -2,7 +2,12 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
+    pin::Pin,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
 };
 
 use anyhow::{Context, Result, ensure};
@@ -13,18 +18,23 @@ use engine::{
     discovery, open,
 };
 use graph::{Client, Cloud, Credential, Options};
-use jiff::SignedDuration;
-use model::{SharedClock, SimulatedClock, TenantId};
+use jiff::{SignedDuration, Timestamp};
+use model::{Clock, SharedClock, SimulatedClock, TenantId};
 use repository::{Repository, SnapshotId};
 use tempfile::TempDir;
 use testkit::csdl::{Observer, Verdict};
 use workload::mail::{Archive, backup::Progress};
+
+/// Answers that are compared with Microsoft's metadata; after so many of a test's, the next says nothing new.
+const JUDGED_MAX: u64 = 5_000;
 
 pub(crate) struct Stage {
     pub(crate) emulator: Running,
     pub(crate) graph: Client,
     pub(crate) vault: Vault,
     pub(crate) clock: SharedClock,
+    /// The same, to set it.
+    pub(crate) simulated: SimulatedClock,
     pub(crate) tenant: TenantId,
     /// Every answer is judged by Microsoft's metadata; the test fails at its end if one is wrong.
     #[expect(dead_code, reason = "it does its work when it is dropped")]
@@ -38,13 +48,23 @@ pub(crate) struct Stage {
 
 type Hook = Box<dyn FnMut(&emulator::Exchange) + Send>;
 
-/// The product's clock, as the emulator wants to see it, and by how much Microsoft's is ahead of it.
+/// Microsoft's time: it runs as the product's does, but nobody sets it.
 #[derive(Debug)]
-struct Shared(SharedClock, SignedDuration);
+struct Shared {
+    clock: SimulatedClock,
+    start: Timestamp,
+}
 
 impl emulator::Clock for Shared {
-    fn now(&self) -> jiff::Timestamp {
-        self.0.now() + self.1
+    fn now(&self) -> Timestamp {
+        self.start + self.clock.elapsed()
+    }
+
+    /// Answers come at multiples of the latency, so that the clock has fewer jumps to make.
+    fn answer_after(&self, span: Duration) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        let past = self.clock.elapsed().as_nanos() % span.as_nanos();
+        let past = Duration::from_nanos(u64::try_from(past).unwrap_or(0));
+        Box::pin(self.clock.sleep_on_behalf(span - past))
     }
 }
 
@@ -57,6 +77,18 @@ pub(crate) fn mail(n: usize) -> String {
     )
 }
 
+/// The given mails, by folder, as files.
+pub(crate) fn write_mail(mails: &[(&str, usize)]) -> Result<TempDir> {
+    let folder = TempDir::new()?;
+    for (name, count) in mails {
+        std::fs::create_dir_all(folder.path().join(name))?;
+        for n in 0..*count {
+            std::fs::write(folder.path().join(name).join(format!("{n:05}")), mail(n))?;
+        }
+    }
+    Ok(folder)
+}
+
 /// What a mailbox holds: for each message its folder's id and its MIME, by id.
 pub(crate) type Held = BTreeMap<String, (String, Vec<u8>)>;
 
@@ -67,13 +99,7 @@ impl Stage {
 
     /// A tenant whose only mailbox, `ada`'s, holds the given mails, by folder.
     pub(crate) async fn with_mail(mails: &[(&str, usize)]) -> Result<(Self, Account)> {
-        let folder = TempDir::new()?;
-        for (name, count) in mails {
-            std::fs::create_dir_all(folder.path().join(name))?;
-            for n in 0..*count {
-                std::fs::write(folder.path().join(name).join(format!("{n:05}")), mail(n))?;
-            }
-        }
+        let folder = write_mail(mails)?;
         let stage = Self::start(World::new().mail("ada", folder.path())).await?;
         let account = stage.accounts().await?.remove(0);
         Ok((stage, account))
@@ -86,17 +112,26 @@ impl Stage {
 
     /// The same with a source whose clock is ahead of the product's.
     pub(crate) async fn start_apart(mut settings: Settings, ahead: SignedDuration) -> Result<Self> {
-        let clock: SharedClock = Arc::new(SimulatedClock::new("2026-11-22T14:05:00Z".parse()?));
-        settings.clock = Arc::new(Shared(Arc::clone(&clock), ahead));
+        let start: Timestamp = "2026-11-22T14:05:00Z".parse()?;
+        let clock = SimulatedClock::new(start);
+        settings.clock = Arc::new(Shared {
+            clock: clock.clone(),
+            start: start + ahead,
+        });
+        let shared: SharedClock = Arc::new(clock.clone());
         let judge = Arc::new(Observer::new());
         let judging = Arc::clone(&judge);
+        let judged = AtomicU64::new(0);
         let hook: Arc<Mutex<Option<Hook>>> = Arc::default();
         let hooked = Arc::clone(&hook);
         settings.observer = Some(emulator::Observer::new(move |exchange| {
             if let Some(hook) = &mut *hooked.lock().unwrap_or_else(PoisonError::into_inner) {
                 hook(exchange);
             }
-            if !exchange.faulty && !exchange.in_batch {
+            if !exchange.faulty
+                && !exchange.in_batch
+                && judged.fetch_add(1, Ordering::Relaxed) < JUDGED_MAX
+            {
                 judging.observe(&testkit::csdl::Exchange {
                     method: exchange.method.as_str(),
                     path: &exchange.path,
@@ -112,21 +147,13 @@ impl Stage {
         }));
         let emulator = Emulator::start(settings).await?;
         let tenant = TenantId::new(emulator.tenant_id.to_string())?;
-        let credential = Credential::secret(emulator.client_secret.clone());
-        let cloud = Cloud::at(&emulator.base_url)?;
-        let options = Options::new(
-            cloud,
-            tenant.clone(),
-            emulator.client_id.to_string(),
-            credential,
-            clock.clone(),
-            7,
-        );
+        let options = options(&emulator, &tenant, &shared)?;
         let data = TempDir::new()?;
         Ok(Self {
             graph: Client::new(options)?,
             vault: Vault::create(data.path())?,
-            clock,
+            clock: shared,
+            simulated: clock,
             tenant,
             emulator,
             judge: Verdict(judge),
@@ -134,6 +161,11 @@ impl Stage {
             limits: Limits::default(),
             _data: data,
         })
+    }
+
+    /// Options of a client like `graph`.
+    pub(crate) fn options(&self) -> Result<Options> {
+        options(&self.emulator, &self.tenant, &self.clock)
     }
 
     pub(crate) fn setting(&self) -> Setting<'_> {
@@ -273,6 +305,17 @@ impl Stage {
         }
         Ok(())
     }
+}
+
+fn options(emulator: &Running, tenant: &TenantId, clock: &SharedClock) -> Result<Options> {
+    Ok(Options::new(
+        Cloud::at(&emulator.base_url)?,
+        tenant.clone(),
+        emulator.client_id.to_string(),
+        Credential::secret(emulator.client_secret.clone()),
+        Arc::clone(clock),
+        7,
+    ))
 }
 
 /// In what two mailboxes differ, for people to read.

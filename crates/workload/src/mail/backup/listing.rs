@@ -17,6 +17,9 @@ const FOLDERS_AT_ONCE: usize = 4;
 /// Messages on a page. With their bodies a page has a few megabytes; the service allows a thousand.
 const PAGE_PREFERENCE: &str = "odata.maxpagesize=100";
 const PAGE_TOP: &str = "100";
+/// Messages on a page of a folder whose pages take the service too long (survival 8).
+const SMALL_PAGE_PREFERENCE: &str = "odata.maxpagesize=10";
+const SMALL_PAGE_TOP: &str = "10";
 /// How often a listing with changes is begun whose cursor expires before its end; then the folder is listed without.
 const LISTINGS_MAX: usize = 3;
 
@@ -86,13 +89,15 @@ async fn read_one(
     }
     let id = container.id;
     if let Some(Cursor::Delta(link) | Cursor::Next(link)) = container.cursor {
-        match pages(
-            &id,
-            ctx.graph.follow(&ctx.scope(), &link, &[PAGE_PREFERENCE]),
-            events,
-        )
-        .await
-        {
+        let follow = async |preference| {
+            let changes = ctx.graph.follow(&ctx.scope(), &link, &[preference]);
+            pages(&id, changes, events).await
+        };
+        let answer = match follow(PAGE_PREFERENCE).await {
+            Err(error) if takes_too_long(&error) => follow(SMALL_PAGE_PREFERENCE).await,
+            answer => answer,
+        };
+        match answer {
             Err(error) if error.kind() == Kind::Resync || cannot_track(&error) => {}
             answer => return answer,
         }
@@ -103,18 +108,26 @@ async fn read_one(
         events.send(Event::Restart { container })
     };
     let folder = format!("/mailFolders/{}/messages", graph::segment(id.as_str()));
+    let (mut preference, mut top) = (PAGE_PREFERENCE, PAGE_TOP);
     for _ in 0..LISTINGS_MAX {
         // A closed queue ends the listing at its first page.
         let _ = restart().await;
-        let delta = Request::get(ctx.path(&format!("{folder}/delta"))).prefer(PAGE_PREFERENCE);
+        let delta = Request::get(ctx.path(&format!("{folder}/delta"))).prefer(preference);
         match pages(&id, ctx.graph.pages(&ctx.scope(), delta), events).await {
             Err(error) if error.kind() == Kind::Resync => {}
+            Err(error) if takes_too_long(&error) => {
+                top = SMALL_PAGE_TOP;
+                if preference == SMALL_PAGE_PREFERENCE {
+                    break;
+                }
+                preference = SMALL_PAGE_PREFERENCE;
+            }
             Err(error) if cannot_track(&error) => break,
             answer => return answer,
         }
     }
     let _ = restart().await;
-    let list = Request::get(ctx.path(&folder)).query("$top", PAGE_TOP);
+    let list = Request::get(ctx.path(&folder)).query("$top", top);
     pages(&id, ctx.graph.pages(&ctx.scope(), list), events).await
 }
 
@@ -145,6 +158,12 @@ async fn pages(
         }
     }
     Ok(delta)
+}
+
+/// Survival 8: a gateway that gave up waiting for the page, again and again, and therefore knows no code. Smaller pages may come through, and a
+/// listing without changes.
+fn takes_too_long(error: &graph::Error) -> bool {
+    matches!(error.status(), Some(503 | 504)) && error.code().is_none()
 }
 
 /// Survival 94: the folder was deleted between the listing of folders and its own.

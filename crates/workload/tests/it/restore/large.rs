@@ -11,6 +11,7 @@ use super::{
     stage::{Stage, assert_same, mail, write},
 };
 
+const UPLOAD: &str = "/api/gv1.0/Users/{user}/Messages/{message}/AttachmentSessions/{session}";
 const ATTACH: &str = "/users/{user}/messages/{message}/attachments";
 
 fn with_attachments(files: &[(&str, Vec<u8>)]) -> String {
@@ -70,6 +71,36 @@ async fn large_attachments_come_back() -> Result<()> {
         "{:?}",
         restored.report.notable
     );
+    assert_faithful(&stage, &restored, "bob").await
+}
+
+/// Survival 25: an upload address lives for a while only. When it has expired before the last range, another is asked for.
+#[tokio::test]
+async fn an_upload_address_that_expires_is_replaced() -> Result<()> {
+    let stage = stage_with_large_attachments().await?;
+    let archive = archive_of(&stage, "ada").await?;
+    let mut expired = FaultRule::on(UPLOAD);
+    (
+        expired.method,
+        expired.status,
+        expired.code,
+        expired.after,
+        expired.count,
+    ) = (
+        Some("PUT".to_owned()),
+        Some(404),
+        Some("itemNotFound".to_owned()),
+        1,
+        Some(1),
+    );
+    stage.emulator.add_fault(expired)?;
+    let before = stage.client.counters();
+    let restored = stage
+        .restore(&archive, Selection::Mailbox, "bob", new_folder())
+        .await?;
+    assert_eq!(restored.counts(), (1, 0, 0, 0));
+    let asked = stage.client.counters().since(&before);
+    assert_eq!(asked.of("POST attachments/createUploadSession"), 2);
     assert_faithful(&stage, &restored, "bob").await
 }
 
