@@ -22,7 +22,8 @@ const DELETED_WITH_FOLDER_MAX: usize = 60;
 pub struct Churn {
     /// The same seed on the same tenant does the same.
     pub seed: u64,
-    /// How many things happen in each mailbox. From as many as there are kinds of [`Event`] on, each kind is tried.
+    /// How many things happen in each mailbox, but no more than it has messages: a small one would lose most of them. From as many as there are kinds
+    /// of [`Event`] on, each kind is tried.
     pub events: usize,
     /// How likely a move is missing from the target folder's delta with immutable ids, 0.0 to 1.0.
     pub lost_moves: f64,
@@ -95,7 +96,8 @@ impl Churn {
             };
             let mut mailbox = mailbox.lock().unwrap_or_else(PoisonError::into_inner);
             let mut random = StdRng::seed_from_u64(self.seed ^ index.wrapping_mul(0x517c_c1b7));
-            let events = self.events(&mut random);
+            let most = mailbox.message_count().max(1);
+            let events = events(self.events.min(most), &mut random);
             let mut stir = Stir {
                 mailbox: &mut mailbox,
                 writer: mailboxes::writer(tenant, &user, &mut random),
@@ -125,18 +127,18 @@ impl Churn {
         }
         tally
     }
+}
 
-    /// Every kind once before any comes again, in random order.
-    fn events(&self, random: &mut StdRng) -> Vec<Event> {
-        let mut events = Vec::new();
-        while events.len() < self.events {
-            let mut round = Event::ALL;
-            round.shuffle(random);
-            events.extend(round);
-        }
-        events.truncate(self.events);
-        events
+/// Every kind once before any comes again, in random order.
+fn events(count: usize, random: &mut StdRng) -> Vec<Event> {
+    let mut events = Vec::new();
+    while events.len() < count {
+        let mut round = Event::ALL;
+        round.shuffle(random);
+        events.extend(round);
     }
+    events.truncate(count);
+    events
 }
 
 struct Stir<'a> {

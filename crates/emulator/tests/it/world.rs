@@ -328,6 +328,20 @@ fn churn_does_all_kinds_of_things_and_the_same_again() {
 }
 
 #[test]
+fn a_small_mailbox_is_not_churned_to_pieces() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    std::fs::write(folder.path().join("one"), "Subject: one\r\n\r\none")?;
+    let tenant = build(World::new().mail("ada", folder.path()));
+    let churn = Churn {
+        seed: 3,
+        events: 40,
+        lost_moves: 0.5,
+    };
+    assert!(churn.run(&tenant, now()).len() <= 1);
+    Ok(())
+}
+
+#[test]
 fn a_mailbox_can_be_emptied() {
     let tenant = build(World::new().users(2, 7));
     each(&tenant, |_, mailbox| {
