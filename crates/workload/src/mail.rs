@@ -1,6 +1,6 @@
 //! A mailbox's mail: backed up to `.eml` files with Graph's JSON beside them, read back, and restored.
 //!
-//! `backup` records what changed, [`Archive`] reads a snapshot, [`restore`] puts messages back. `layout` and `state` say what lies where; the
+//! `backup` records what changed, [`Archive`] reads a snapshot, [`restore`] puts messages back, [`repair`] notes what is to be fetched again. `layout` and `state` say what lies where; the
 //! page `docs/format/mail.md` describes both for whoever reads a repository without Keepwell. Calendars, contacts and tasks are other modules.
 
 mod archive;
@@ -10,6 +10,7 @@ pub mod compose;
 pub(crate) mod fuzzing;
 mod json;
 mod layout;
+pub mod repair;
 pub mod restore;
 mod state;
 

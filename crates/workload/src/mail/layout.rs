@@ -44,6 +44,14 @@ impl IdHash {
         Self(hash)
     }
 
+    /// The hash that begins with what a message's file name carries, and ends in zeros; `None` when it is not that.
+    pub(crate) fn beginning(suffix: &str) -> Option<Self> {
+        let mut hash = [0; 16];
+        let bytes = HEXLOWER.decode(suffix.as_bytes()).ok()?;
+        hash[..8].copy_from_slice(bytes.get(..8)?);
+        Some(Self(hash))
+    }
+
     /// The part of the hash that a message's file name carries.
     pub(crate) fn suffix(&self) -> String {
         HEXLOWER.encode(&self.0[..8])

@@ -231,7 +231,10 @@ impl Recorder {
                 {
                     continue;
                 }
-                let json = self.read_json(&format!("{directory}/{name}")).await?;
+                // Of one whose JSON is lost nobody can say which it is: it stays.
+                let Some(json) = self.read_json(&format!("{directory}/{name}")).await? else {
+                    continue;
+                };
                 let id = crate::mail::json::Fields::of(&json)?.id("id")?;
                 if self.claims.report(&IdHash::of(&id)).is_none() {
                     self.doubts.insert(id, container.clone());
@@ -510,22 +513,20 @@ impl Recorder {
             .iter()
             .find(|name| name.ends_with(JSON) && !name.ends_with(ATTACHMENTS));
         match name {
-            Some(name) => Ok(Some(
-                self.read_json(&format!("{}/{name}", place.directory))
-                    .await?,
-            )),
+            Some(name) => self.read_json(&format!("{}/{name}", place.directory)).await,
             None => Ok(None),
         }
     }
 
-    async fn read_json(&mut self, path: &str) -> Result<Box<RawValue>> {
-        let bytes = self
-            .draft
-            .read_path(path)
-            .await
-            .map_err(Error::repository(WHAT))?;
-        serde_json::from_slice(&bytes.unwrap_or_default())
-            .map_err(|error| Error::state(WHAT, error))
+    /// A message's JSON; nothing when it is lost, which the next fetching of the message mends.
+    async fn read_json(&mut self, path: &str) -> Result<Option<Box<RawValue>>> {
+        match self.draft.read_path(path).await {
+            Ok(bytes) => serde_json::from_slice(&bytes.unwrap_or_default())
+                .map(Some)
+                .map_err(|error| Error::state(WHAT, error)),
+            Err(error) if error.kind() == repository::Kind::Corrupt => Ok(None),
+            Err(error) => Err(Error::repository(WHAT)(error)),
+        }
     }
 
     /// Notes that the message, whose fate could not be learnt, is owed an answer.

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::{Error, Result};
 
 const WHAT: &str = "the account";
-/// The version of everything under `.keepwell/`. Another one means a full run (survival 69).
+/// The version of everything under `.keepwell/`. Another one means a full run (survival 69); 0 is written to ask for one.
 const VERSION: u32 = 1;
 
 /// The record of the account.
@@ -40,6 +40,14 @@ impl AccountRecord {
             account,
             hierarchy: None,
             reconciled: None,
+        }
+    }
+
+    /// A record of a version that no run goes on from.
+    pub(crate) fn outdated(tenant: TenantId, account: AccountId) -> Self {
+        Self {
+            version: 0,
+            ..Self::new(tenant, account)
         }
     }
 

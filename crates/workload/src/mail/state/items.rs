@@ -92,6 +92,21 @@ impl Items {
         Ok(())
     }
 
+    /// Makes what is held of a message, of which only the hash's part in file names is known, look like an older version of it.
+    pub(crate) async fn outdate(&mut self, draft: &mut Draft, suffix: &str) -> Result<()> {
+        let Some(hash) = IdHash::beginning(suffix) else {
+            return Ok(());
+        };
+        let leaf = self.leaf(draft, &hash).await?;
+        for (known, entry) in &mut leaf.entries {
+            if known.0[..8] == hash.0[..8] {
+                entry.version = [0; 8];
+                leaf.changed = true;
+            }
+        }
+        Ok(())
+    }
+
     /// Forgets the message. True when something was held of it.
     pub(crate) async fn remove(&mut self, draft: &mut Draft, hash: &IdHash) -> Result<bool> {
         let leaf = self.leaf(draft, hash).await?;
