@@ -9,18 +9,23 @@ use std::time::Duration;
 use graph::Client;
 use jiff::{SignedDuration, Timestamp};
 use model::SharedClock;
-use repository::{Draft, Repository, SnapshotId, SnapshotMeta};
+use repository::{Draft, Repository, Snapshot, SnapshotId, SnapshotMeta};
 pub use workload::mail::backup::Limits;
 use workload::mail::backup::{Checkpoint, CheckpointFuture, Context, Progress, Report};
 
 use crate::{
-    Account, Error, Result, Vault,
+    Account, Error, Kind, Result, Vault,
+    head::Head,
     open::{self, Local},
-    snapshots::{self, latest, token},
+    repair, snapshots,
 };
 
 /// Between the times of two snapshots at least.
 const STEP: SignedDuration = SignedDuration::from_millis(1);
+/// How often a repair that somebody's lock is in the way of is tried.
+const REPAIR_TRIES: u32 = 5;
+/// Between two tries.
+const REPAIR_PAUSE: Duration = Duration::from_secs(1);
 
 /// What a backup works with.
 #[derive(Clone, Copy)]
@@ -67,20 +72,132 @@ pub struct Outcome {
 pub async fn run(setting: Setting<'_>, account: &Account, progress: &Progress) -> Result<Outcome> {
     let started = setting.clock.elapsed();
     setting.vault.remember(account)?;
+    let mut outcome = attempt(setting, account, progress, Trust::Note).await;
+    if let Err(Failure { error, noted }) = &outcome
+        && (error.is_outdated() || *noted && is_damage(error))
+    {
+        tracing::info!(error = %error, "a backup begins again with what the repository says");
+        outcome = attempt(setting, account, progress, Trust::Repository).await;
+    }
+    if let Err(Failure { error, .. }) = &outcome
+        && is_damage(error)
+        && (error.is_of_state() || repaired(setting.local(), account, error).await)
+    {
+        outcome = attempt(setting, account, progress, Trust::Nothing).await;
+    }
+    let (snapshot, report) = outcome.map_err(|failure| failure.error)?;
+    Ok(Outcome {
+        snapshot,
+        report,
+        took: setting.clock.elapsed().saturating_sub(started),
+    })
+}
+
+/// What a backup begins with.
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum Trust {
+    /// The snapshot that was noted last, if one was.
+    Note,
+    /// The snapshot that the repository says.
+    Repository,
+    /// The same, and if it cannot be read, everything is recorded anew.
+    Nothing,
+}
+
+/// Mends a repository that a backup found damaged, so that the next attempt is not stopped by it, and neither is every run from now on.
+async fn repaired(local: Local<'_>, account: &Account, error: &Error) -> bool {
+    tracing::warn!(error = %error, "a backup met damage: the repository is repaired");
+    for _ in 0..REPAIR_TRIES {
+        match repair::run(local, account, false, |_| ()).await {
+            Ok(_) => return true,
+            // The lock of the attempt that was just given up is being removed; or somebody is at work, who will be longer.
+            Err(error) if error.kind() == Kind::Unavailable => {
+                tracing::warn!(error = %error, "the repository cannot be repaired now");
+                local.clock.sleep(REPAIR_PAUSE).await;
+            }
+            Err(error) => {
+                tracing::warn!(error = %error, "the repository cannot be repaired");
+                return false;
+            }
+        }
+    }
+    false
+}
+
+/// Why an attempt failed.
+struct Failure {
+    error: Error,
+    /// Whether it began with what was noted.
+    noted: bool,
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self {
+            error,
+            noted: false,
+        }
+    }
+}
+
+/// Backs up once.
+async fn attempt(
+    setting: Setting<'_>,
+    account: &Account,
+    progress: &Progress,
+    trust: Trust,
+) -> Result<(Option<SnapshotId>, Report), Failure> {
     let repository = open::or_make(setting.local(), account).await?;
-    let snapshots = repository
-        .snapshots()
-        .await
-        .map_err(Error::repository("the restore points could not be read"))?;
-    let parent = latest(&snapshots);
-    let token = parent.map_or(0, |(_, snapshot)| token(snapshot)) + 1;
-    let last = snapshots.iter().map(|(_, snapshot)| snapshot.time).max();
-    let parent = parent.map(|(id, _)| *id);
+    let noted = match trust == Trust::Note {
+        true => Head::noted(&repository, setting.clock.now()).await,
+        false => None,
+    };
+    let head = match noted {
+        Some(head) => head,
+        None => Head::read(&repository).await?,
+    };
+    let made = make(setting, account, progress, &repository, &head, trust).await;
+    let now = setting.clock.now();
+    match &made {
+        Ok((Some(id), _)) => {
+            made_head(&repository, *id)
+                .await
+                .note(&repository, now)
+                .await
+        }
+        Ok((None, _)) if !head.is_noted => head.note(&repository, now).await,
+        _ => {}
+    }
+    made.map_err(|error| Failure {
+        error,
+        noted: head.is_noted,
+    })
+}
+
+/// The snapshot that was just made, as the next run begins with it.
+async fn made_head(repository: &Repository, id: SnapshotId) -> Head {
+    // That it cannot be read back is no failure of this run: the next one asks.
+    let snapshot = repository.snapshot(id).await.ok().flatten();
+    Head {
+        last: snapshot.as_ref().map(|snapshot| snapshot.time),
+        parent: snapshot.map(|snapshot| (id, snapshot)),
+        is_noted: false,
+    }
+}
+
+async fn make(
+    setting: Setting<'_>,
+    account: &Account,
+    progress: &Progress,
+    repository: &Repository,
+    head: &Head,
+    trust: Trust,
+) -> Result<(Option<SnapshotId>, Report)> {
     let snapshots = Snapshots {
         setting,
         account,
-        token,
-        last: Mutex::new(last),
+        token: head.next_token(),
+        last: Mutex::new(head.last),
     };
     let context = Context {
         graph: setting.graph,
@@ -91,13 +208,14 @@ pub async fn run(setting: Setting<'_>, account: &Account, progress: &Progress) -
         checkpoint: &snapshots,
         limits: setting.limits,
     };
-    let (report, draft) = match bring_up_to_date(&repository, parent, context).await {
-        // State that cannot be read is no reason to back up nothing: everything is recorded anew (survival 40).
-        Err(Error::Workload { source, .. }) if source.kind() == workload::Kind::Corrupt => {
+    let (report, draft) = match bring_up_to_date(repository, head.parent.as_ref(), context).await {
+        // What cannot be read is no reason to back up nothing: everything is recorded anew (survival 40).
+        Err(error) if is_damage(&error) && trust == Trust::Nothing => {
             tracing::warn!(
-                "a mailbox's recorded state cannot be read: everything is recorded anew"
+                error = %error,
+                "what a mailbox's last restore point holds cannot be read: everything is recorded anew"
             );
-            bring_up_to_date(&repository, None, context).await
+            bring_up_to_date(repository, None, context).await
         }
         outcome => outcome,
     }?;
@@ -106,21 +224,19 @@ pub async fn run(setting: Setting<'_>, account: &Account, progress: &Progress) -
         .commit(meta)
         .await
         .map_err(Error::repository("the restore point could not be written"))?;
-    Ok(Outcome {
-        snapshot,
-        report,
-        took: setting.clock.elapsed().saturating_sub(started),
-    })
+    Ok((snapshot, report))
+}
+
+fn is_damage(error: &Error) -> bool {
+    error.kind() == Kind::Corrupt
 }
 
 async fn bring_up_to_date(
     repository: &Repository,
-    parent: Option<SnapshotId>,
+    parent: Option<&(SnapshotId, Snapshot)>,
     context: Context<'_>,
 ) -> Result<(Report, Draft)> {
-    let draft = repository.draft(parent).await.map_err(Error::repository(
-        "the last restore point could not be read",
-    ))?;
+    let draft = repository.draft_from(parent.map(|(id, snapshot)| (*id, snapshot)));
     workload::mail::backup::run(context, draft)
         .await
         .map_err(Error::workload("the mailbox could not be backed up"))
@@ -136,23 +252,30 @@ struct Snapshots<'a> {
 }
 
 impl Snapshots<'_> {
-    /// Later than every snapshot there is, also when the clock stands or was set back (abuse 53): restic's `latest` goes by the time.
-    fn time(&self) -> Timestamp {
+    fn meta(&self, partial: bool) -> SnapshotMeta {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         let now = self.setting.clock.now();
-        let time = last.map_or(now, |last| now.max(last + STEP));
-        *last = Some(time);
-        time
+        let meta = meta(self.account, self.token, *last, now, partial);
+        *last = Some(meta.time);
+        meta
     }
+}
 
-    fn meta(&self, partial: bool) -> SnapshotMeta {
-        SnapshotMeta {
-            time: self.time(),
-            hostname: self.account.id.to_string(),
-            username: "keepwell".to_owned(),
-            tags: snapshots::tags(self.token, partial),
-            paths: vec!["/".to_owned()],
-        }
+/// What is said of a snapshot. Its time is later than that of every snapshot there is, also when the clock stands or was set back (abuse 53):
+/// restic's `latest` goes by the time.
+pub(crate) fn meta(
+    account: &Account,
+    token: u64,
+    last: Option<Timestamp>,
+    now: Timestamp,
+    partial: bool,
+) -> SnapshotMeta {
+    SnapshotMeta {
+        time: last.map_or(now, |last| now.max(last + STEP)),
+        hostname: account.id.to_string(),
+        username: "keepwell".to_owned(),
+        tags: snapshots::tags(token, partial),
+        paths: vec!["/".to_owned()],
     }
 }
 

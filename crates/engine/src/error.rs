@@ -123,6 +123,29 @@ impl Error {
         }
     }
 
+    /// Whether recorded state makes no sense though the repository is sound.
+    pub(crate) fn is_of_state(&self) -> bool {
+        matches!(self, Self::Workload { source, .. } if source.kind() == workload::Kind::Corrupt)
+    }
+
+    /// Whether what was known of the repository beforehand does not hold any more, so that the same again may succeed.
+    pub(crate) fn is_outdated(&self) -> bool {
+        let (Self::Repository { source, .. }
+        | Self::Workload {
+            source: workload::Error::Repository { source, .. },
+            ..
+        }) = self
+        else {
+            return false;
+        };
+        matches!(
+            source,
+            repository::Error::Pruned
+                | repository::Error::AnotherRepository
+                | repository::Error::NoRepository
+        )
+    }
+
     pub(crate) fn repository(what: &'static str) -> impl FnOnce(repository::Error) -> Self {
         move |source| Self::Repository { what, source }
     }

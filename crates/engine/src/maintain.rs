@@ -48,7 +48,7 @@ pub async fn forget(
     zone: &TimeZone,
     rehearsal: bool,
 ) -> Result<Outcome> {
-    let repository = open::existing(local, account).await?;
+    let repository = open::as_stored(local, account).await?;
     let mut snapshots = repository
         .snapshots()
         .await
@@ -88,7 +88,7 @@ pub async fn prune(
     options: PruneOptions,
     progress: impl FnMut(Progress) + Send,
 ) -> Result<PruneReport> {
-    let repository = open::existing(local, account).await?;
+    let repository = open::as_stored(local, account).await?;
     repository
         .prune(options, progress)
         .await

@@ -4,6 +4,8 @@
 //! because a disk is not mounted for instance, nothing is made in its place, and one that was swapped is not taken for it (abuse 30). Everything that
 //! works on repositories opens them here.
 
+use std::path::PathBuf;
+
 use model::SharedClock;
 use repository::{Kind, Options, Repository};
 
@@ -20,13 +22,24 @@ pub struct Local<'a> {
     pub instance: &'a str,
 }
 
-/// Opens the account's repository.
+/// Opens the account's repository. What the local cache knows of it is not asked again, so that some of these errors can come later.
 ///
 /// # Errors
 /// When none was ever made ([`Error::NoSnapshot`]), it is gone ([`Error::Gone`]), another one is in its place ([`Error::OtherRepository`]), the password
 /// does not fit, or it cannot be read.
 pub async fn existing(local: Local<'_>, account: &Account) -> Result<Repository> {
-    match find(local, account).await? {
+    match find(local, account, Some(local.vault.cache_path(&account.id))).await? {
+        Found::Opened(repository) => Ok(repository),
+        Found::NeverMade => Err(Error::NoSnapshot),
+    }
+}
+
+/// As [`existing`], but as the storage has it: nothing is believed that is only in the local cache.
+///
+/// # Errors
+/// As [`existing`].
+pub async fn as_stored(local: Local<'_>, account: &Account) -> Result<Repository> {
+    match find(local, account, None).await? {
         Found::Opened(repository) => Ok(repository),
         Found::NeverMade => Err(Error::NoSnapshot),
     }
@@ -37,7 +50,7 @@ pub async fn existing(local: Local<'_>, account: &Account) -> Result<Repository>
 /// # Errors
 /// As [`existing`], and when it cannot be made.
 pub async fn or_make(local: Local<'_>, account: &Account) -> Result<Repository> {
-    match find(local, account).await? {
+    match find(local, account, Some(local.vault.cache_path(&account.id))).await? {
         Found::Opened(repository) => Ok(repository),
         Found::NeverMade => make(local, account).await,
     }
@@ -48,11 +61,20 @@ enum Found {
     NeverMade,
 }
 
-async fn find(local: Local<'_>, account: &Account) -> Result<Found> {
+async fn find(local: Local<'_>, account: &Account, cache: Option<PathBuf>) -> Result<Found> {
     let vault = local.vault;
     let known = vault.repository_id(&account.id)?;
+    // A disk that is not mounted is noticed at once, also where the cache could do without it.
+    if known.is_some() && !vault.has_files(&account.id) {
+        return Err(Error::Gone(vault.repository_path(&account.id)));
+    }
     let password = vault.password(&account.id)?;
-    let opened = Repository::open(vault.storage(&account.id)?, &password, options(local)).await;
+    let opened = Repository::open(
+        vault.storage(&account.id)?,
+        &password,
+        options(local, cache),
+    )
+    .await;
     let repository = match opened {
         Ok(repository) => repository,
         Err(error) if error.kind() == Kind::NotFound => {
@@ -91,16 +113,21 @@ async fn find(local: Local<'_>, account: &Account) -> Result<Found> {
 async fn make(local: Local<'_>, account: &Account) -> Result<Repository> {
     let vault = local.vault;
     let password = vault.password(&account.id)?;
-    let made = Repository::init(vault.storage(&account.id)?, &password, options(local)).await;
+    let made = Repository::init(
+        vault.storage(&account.id)?,
+        &password,
+        options(local, Some(vault.cache_path(&account.id))),
+    )
+    .await;
     let repository = made.map_err(Error::repository("the repository could not be made"))?;
     vault.record_repository(&account.id, repository.id())?;
     Ok(repository)
 }
 
-fn options(local: Local<'_>) -> Options {
+fn options(local: Local<'_>, cache: Option<PathBuf>) -> Options {
     Options {
+        cache,
         clock: local.clock.clone(),
         instance: local.instance.to_owned(),
-        cache: None,
     }
 }

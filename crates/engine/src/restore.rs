@@ -33,6 +33,18 @@ pub async fn archive(
     account: &Account,
     snapshot: Option<SnapshotId>,
 ) -> Result<Archive> {
+    match try_archive(setting, account, snapshot).await {
+        // The cache knew what is no longer so; asked again, the storage says what is there.
+        Err(error) if error.is_outdated() => try_archive(setting, account, snapshot).await,
+        opened => opened,
+    }
+}
+
+async fn try_archive(
+    setting: Setting<'_>,
+    account: &Account,
+    snapshot: Option<SnapshotId>,
+) -> Result<Archive> {
     const WHAT: &str = "the restore point could not be read";
     let repository = open::existing(setting.local(), account).await?;
     let tree = match snapshot {

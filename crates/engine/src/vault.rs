@@ -101,7 +101,7 @@ impl Vault {
         if entries.next().is_some() {
             return Err(Error::NotEmpty(root.to_owned()));
         }
-        for folder in ["accounts", "repositories"] {
+        for folder in ["accounts", "cache", "repositories"] {
             make_folder(&root.join(folder))?;
         }
         let text = Zeroizing::new(HEXLOWER.encode(&random()?.0));
@@ -261,6 +261,16 @@ impl Vault {
         !matches!(self.repository_id(account), Ok(None))
             || fs::read_dir(&folder).is_err()
             || has_repository(&folder)
+    }
+
+    /// Whether there is anything of a repository in the account's folder.
+    pub(crate) fn has_files(&self, account: &AccountId) -> bool {
+        has_repository(&self.repository_path(account))
+    }
+
+    /// Where is kept what is known of the account's repository without asking it.
+    pub(crate) fn cache_path(&self, account: &AccountId) -> PathBuf {
+        self.root.join("cache").join(account.as_str())
     }
 
     /// The storage of the account's repository.

@@ -16,7 +16,7 @@ pub async fn run(
     account: &Account,
     progress: impl FnMut(Progress) + Send,
 ) -> Result<VerifyReport> {
-    let repository = open::existing(local, account).await?;
+    let repository = open::as_stored(local, account).await?;
     repository
         .verify(progress)
         .await

@@ -137,16 +137,32 @@ impl Repository {
 
     /// All snapshots, by time and then id. Errors when one cannot be read.
     pub async fn snapshots(&self) -> Result<Vec<(SnapshotId, Snapshot)>> {
-        let mut snapshots = Vec::new();
+        let (snapshots, damage) = self.read_snapshots().await?;
+        match damage.into_iter().next() {
+            Some(damage) => Err(damage),
+            None => Ok(snapshots),
+        }
+    }
+
+    /// The snapshots that can be read, by time and then id, and how many cannot.
+    pub async fn readable_snapshots(&self) -> Result<(Vec<(SnapshotId, Snapshot)>, usize)> {
+        let (snapshots, damage) = self.read_snapshots().await?;
+        Ok((snapshots, damage.len()))
+    }
+
+    async fn read_snapshots(&self) -> Result<(Vec<(SnapshotId, Snapshot)>, Vec<Error>)> {
+        let (mut snapshots, mut damage) = (Vec::new(), Vec::new());
         for listed in self.0.storage.list(ObjectKind::Snapshot).await? {
             let id = SnapshotId::from(listed.id);
-            // One that was removed since it was listed is none.
-            if let Some(snapshot) = self.snapshot(id).await? {
-                snapshots.push((id, snapshot));
+            match self.snapshot(id).await {
+                // One that was removed since it was listed is none.
+                Ok(snapshot) => snapshots.extend(snapshot.map(|snapshot| (id, snapshot))),
+                Err(error @ Error::Damaged { .. }) => damage.push(error),
+                Err(error) => return Err(error),
             }
         }
         snapshots.sort_by_key(|(id, snapshot)| (snapshot.time, *id));
-        Ok(snapshots)
+        Ok((snapshots, damage))
     }
 
     /// The snapshot with this id, if there is one.

@@ -41,11 +41,12 @@ async fn a_message_that_cannot_be_fetched_is_owed_and_paid_later() -> Result<()>
             (failure.item.as_str(), failure.cause, failure.attempts),
             (id.as_str(), FailureCause::Unavailable, attempts)
         );
-        let snapshot = outcome.snapshot.context("the ledger is in the snapshot")?;
-        assert_eq!(
-            differences(&stage.snapshot(&account, snapshot).await?, &before),
-            [""; 0]
-        );
+        // That it failed once more is no reason for another restore point.
+        assert_eq!(outcome.snapshot.is_some(), attempts == 1);
+        if let Some(snapshot) = outcome.snapshot {
+            let held = stage.snapshot(&account, snapshot).await?;
+            assert_eq!(differences(&held, &before), [""; 0]);
+        }
     }
     stage.emulator.clear_faults();
     let (outcome, _) = stage.back_up_equal(&account).await?;

@@ -10,6 +10,7 @@ mod moods;
 mod moving;
 mod opening;
 mod poison;
+mod quiet;
 mod reconciliation;
 mod regressions;
 mod restore;

@@ -10,6 +10,8 @@ use serde_json::Value;
 use crate::stage::Stage;
 
 async fn refusal(stage: &Stage, account: &Account) -> Result<[Error; 2]> {
+    // Without what the cache knows, which needs not open anything.
+    let _ = fs::remove_dir_all(stage.vault.root().join("cache").join(account.id.as_str()));
     let local = stage.setting().local();
     let read = open::existing(local, account).await.err();
     let progress = workload::mail::backup::Progress::default();

@@ -73,7 +73,8 @@ impl Ledger {
         self.skips.values()
     }
 
-    /// Notes that the item failed, once more. A doubt does not hide what is owed already.
+    /// Notes that the item failed, once more. A doubt does not hide what is owed already. That it failed again as it did before is counted, but is
+    /// no reason to write: what always fails would otherwise make a snapshot in every run.
     pub(crate) fn fail(
         &mut self,
         item: ItemId,
@@ -82,16 +83,22 @@ impl Ledger {
         code: Option<String>,
         now: Timestamp,
     ) {
-        self.changed = true;
-        self.skips.remove(&item);
+        self.changed |= self.skips.remove(&item).is_some();
         if let Some(known) = self.failures.get_mut(&item) {
             known.attempts = known.attempts.saturating_add(1);
             known.last = now;
-            if cause != FailureCause::Doubtful {
-                (known.container, known.cause, known.code) = (container, cause, code);
+            // Of a defect the attempts are what ends it.
+            self.changed |= cause == FailureCause::Defect && known.attempts <= DEFECTS_MAX;
+            let news = (container, cause, code);
+            if cause != FailureCause::Doubtful
+                && news != (known.container.clone(), known.cause, known.code.clone())
+            {
+                (known.container, known.cause, known.code) = news;
+                self.changed = true;
             }
             return;
         }
+        self.changed = true;
         let failure = ItemFailure {
             item: item.clone(),
             container,
