@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand};
 
 mod repository;
 
-pub(crate) use repository::{Forget, Prune, Repository, Which};
+pub(crate) use repository::{Forget, Prune, Repair, Repository, Which};
 
 const EXIT_CODES: &str = "\
 Exit codes:

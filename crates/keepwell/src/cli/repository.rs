@@ -23,6 +23,12 @@ What no restore point needs any more is recorded by one run and deleted by a lat
 after, so that nothing is lost to a backup that was already under way. It may run beside backups. Small
 packs and index files are put together.";
 
+const REPAIRED: &str = "\
+The index is made anew from what is on the disk, what is sound in damaged packs is saved, and snapshots
+that nobody can read are set aside. Messages whose bytes are lost are noted, and the next backup fetches
+them again: the same bytes make older restore points whole, too. What stays lost is named. Exit status 3
+means that something does.";
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Repository {
     /// Name the accounts and where their repositories lie
@@ -45,6 +51,9 @@ pub(crate) enum Repository {
     /// Read every byte of a repository, or of all, and say whether it is sound
     #[command(after_help = format!("{BEGUN}\n\n{EXIT_CODES}"))]
     Verify(Which),
+    /// Mend what can be mended of a repository, or of all
+    #[command(after_help = format!("{REPAIRED}\n\n{EXIT_CODES}"))]
+    Repair(Repair),
     /// Forget the restore points that a policy does not keep
     #[command(
         after_help = format!("{KEPT}\n\n{EXIT_CODES}"),
@@ -73,6 +82,15 @@ pub(crate) struct Which {
     /// Print a JSON list with `account`, `id`, `state` and what belongs to it
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Repair {
+    #[command(flatten)]
+    pub(crate) which: Which,
+    /// Only say what is damaged and what would be done
+    #[arg(long)]
+    pub(crate) dry_run: bool,
 }
 
 #[derive(Args, Debug)]

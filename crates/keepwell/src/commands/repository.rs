@@ -3,6 +3,7 @@
 mod forget;
 mod list;
 mod prune;
+mod repair;
 mod round;
 mod verify;
 
@@ -25,6 +26,7 @@ pub(crate) async fn run(command: Repository) -> anyhow::Result<Verdict> {
             Ok(Verdict::Good)
         }
         Repository::Verify(which) => verify::run(&which).await,
+        Repository::Repair(options) => repair::run(&options).await,
         Repository::Forget(options) => forget::run(&options).await,
         Repository::Prune(options) => prune::run(&options).await,
     }

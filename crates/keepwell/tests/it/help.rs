@@ -50,16 +50,16 @@ fn of_the_emulator() -> Result<()> {
 fn of_the_repositories() -> Result<()> {
     check(
         &["repository"],
-        &["list", "password", "verify", "forget", "prune"],
+        &["list", "password", "verify", "repair", "forget", "prune"],
     )?;
     check(&["repository", "list"], &["--data <DIR>", "--json"])?;
     check(&["repository", "password"], &["<ACCOUNT>", "--data <DIR>"])?;
     let which = ["[ACCOUNT]", "--data <DIR>", "--json"];
     check(&["repository", "verify"], &which)?;
-    check(
-        &["repository", "prune"],
-        &[&which[..], &["--dry-run"]].concat(),
-    )?;
+    for command in ["prune", "repair"] {
+        let options = [&which[..], &["--dry-run"]].concat();
+        check(&["repository", command], &options)?;
+    }
     let rules = [
         "--keep-last <N>",
         "--keep-hourly <N>",
