@@ -181,9 +181,11 @@ impl<'a> Tour<'a> {
     /// Nothing has changed: nothing may be written, and nothing but changes be asked for.
     async fn quiet(&mut self, accounts: &[Account]) -> anyhow::Result<()> {
         let before = self.stage.graph.counters();
-        let files = disk::files(self.stage.vault.root())?;
+        // What is cached of a repository is no part of it.
+        let repositories = self.stage.vault.root().join("repositories");
+        let files = disk::files(&repositories)?;
         let snapshots = self.back_up(accounts, "run without changes").await?;
-        for path in disk::changed(&files, &disk::files(self.stage.vault.root())?) {
+        for path in disk::changed(&files, &disk::files(&repositories)?) {
             let path = path.display();
             story(&format!("a run without changes wrote or removed {path}"));
             self.summary.mismatches += 1;
