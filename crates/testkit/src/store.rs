@@ -1,7 +1,7 @@
-//! A store that writes down what is done to it, and that can die.
+//! Stores that write down what is done to them, and that fail or die on request.
 
 use std::{
-    fmt,
+    fmt, io,
     ops::Range,
     sync::{
         Arc, Mutex, PoisonError,
@@ -17,6 +17,10 @@ use object_store::{
     PutMultipartOptions, PutOptions, PutPayload, PutResult, Result, path::Path,
 };
 
+mod recorded;
+
+pub use recorded::{Fate, History, Objects, Recorded, fill};
+
 /// What was done to a store.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Deed {
@@ -30,7 +34,29 @@ pub enum Deed {
     Delete,
 }
 
-/// See the module's text.
+/// The operating system's numbers of errors, the same on Linux and macOS.
+const EIO: i32 = 5;
+const ENOSPC: i32 = 28;
+
+/// Why the operating system refuses.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Trouble {
+    /// The disk is full: writes fail.
+    NoSpace,
+    /// The disk is failing: every call can fail.
+    Disk,
+}
+
+/// How often.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Lasting {
+    /// One call fails.
+    Once,
+    /// From there on every call fails that can.
+    ForGood,
+}
+
+/// Writes down what is done to a store in short, and fails or dies on request.
 #[derive(Debug)]
 pub struct Watched {
     inner: Arc<dyn ObjectStore>,
@@ -48,8 +74,18 @@ struct State {
     read_only: AtomicBool,
     /// What is not permitted: a deed below a folder.
     forbidden: Mutex<Vec<(Deed, String)>>,
+    /// The trouble that there will be.
+    trouble: Mutex<Option<Coming>>,
     /// What is done once, before a deed below a folder.
     before: Mutex<Option<(Deed, String, Act)>>,
+}
+
+/// A trouble, and after how many calls that it can strike it comes.
+struct Coming {
+    trouble: Trouble,
+    after: usize,
+    lasting: Lasting,
+    struck: bool,
 }
 
 impl Watched {
@@ -74,6 +110,22 @@ impl Watched {
     /// Refuses writes and deletions from now on.
     pub fn refuse_writes(&self) {
         self.state.read_only.store(true, Ordering::Relaxed);
+    }
+
+    /// Lets a call fail after so many that succeed, of those that the trouble can strike.
+    pub fn trouble(&self, trouble: Trouble, after: usize, lasting: Lasting) {
+        *locked(&self.state.trouble) = Some(Coming {
+            trouble,
+            after,
+            lasting,
+            struck: false,
+        });
+    }
+
+    /// Ends the trouble. True if a call has failed because of it.
+    pub fn relieve(&self) -> bool {
+        let coming = locked(&self.state.trouble).take();
+        coming.is_some_and(|coming| coming.struck)
     }
 
     /// From now on permits no such deed in this folder of the store's root, as Object Lock does.
@@ -111,6 +163,9 @@ impl State {
                 source: "it is not permitted".into(),
             });
         }
+        if let Some(coming) = &mut *locked(&self.trouble) {
+            coming.meet(deed)?;
+        }
         let mut left = locked(&self.writes_left);
         let writes = matches!(deed, Deed::Put | Deed::Delete);
         match &mut *left {
@@ -123,6 +178,28 @@ impl State {
         }
         locked(&self.log).push((deed, top));
         Ok(())
+    }
+}
+
+impl Coming {
+    fn meet(&mut self, deed: Deed) -> Result<()> {
+        let code = match self.trouble {
+            Trouble::NoSpace if deed != Deed::Put => return Ok(()),
+            Trouble::NoSpace => ENOSPC,
+            Trouble::Disk => EIO,
+        };
+        if self.after > 0 {
+            self.after -= 1;
+            return Ok(());
+        }
+        if self.struck && self.lasting == Lasting::Once {
+            return Ok(());
+        }
+        self.struck = true;
+        Err(object_store::Error::Generic {
+            store: "Watched",
+            source: Box::new(io::Error::from_raw_os_error(code)),
+        })
     }
 }
 

@@ -10,6 +10,7 @@ mod large;
 mod locks;
 mod model;
 mod opening;
+mod power;
 mod prune;
 mod repair;
 mod restic;
