@@ -1,15 +1,17 @@
 //! One operation of the product, told to a process of its own as a line of JSON, and what that process answers.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use anyhow::{Context, Result};
 use engine::{
     Account, Vault,
     backup::{self, Setting},
     restore::{self, Order},
+    snapshots::latest,
 };
 use graph::{Client, Cloud, Credential, Options};
 use model::{AccountId, RestoreId, SharedClock, TenantId};
+use repository::PruneOptions;
 use serde::{Deserialize, Serialize};
 use workload::mail::{
     backup::Progress,
@@ -17,6 +19,13 @@ use workload::mail::{
 };
 
 use crate::drift::DriftingClock;
+
+/// Deletes as soon as it may be done at all.
+pub const ANY_AGE: PruneOptions = PruneOptions {
+    grace: Duration::ZERO,
+    max_rewrite_bytes: u64::MAX,
+    dry_run: false,
+};
 
 /// What to do, and everything that is needed for it.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -58,6 +67,8 @@ pub enum Deed {
         /// Names the restore.
         restore: RestoreId,
     },
+    /// Forgets all restore points but the last, and deletes what nothing needs: what was recorded as such by an earlier one.
+    Prune,
     /// Reads everything again.
     Verify,
 }
@@ -79,8 +90,15 @@ impl Errand {
     /// # Errors
     /// When the operation fails as a whole.
     pub async fn run(&self) -> Result<Answer> {
+        self.run_with(&Vault::open(&self.data)?).await
+    }
+
+    /// Does it with a data folder that was opened already, because its storage is disturbed for instance.
+    ///
+    /// # Errors
+    /// When the operation fails as a whole.
+    pub async fn run_with(&self, vault: &Vault) -> Result<Answer> {
         let clock: SharedClock = std::sync::Arc::new(DriftingClock::new(&self.drift));
-        let vault = Vault::open(&self.data)?;
         let options = Options::new(
             Cloud::at(&self.url)?,
             self.tenant.clone(),
@@ -91,7 +109,7 @@ impl Errand {
         );
         let client = Client::new(options)?;
         let setting = Setting {
-            vault: &vault,
+            vault,
             graph: &client,
             clock: &clock,
             instance: &self.instance,
@@ -118,6 +136,7 @@ impl Errand {
                 };
                 bring_back(setting, &order).await
             }
+            Deed::Prune => self.prune(setting).await,
             Deed::Verify => self.verify(setting).await,
         }
     }
@@ -140,6 +159,24 @@ impl Errand {
             .await
             .context("the worker's thread ended")??;
         Ok(())
+    }
+
+    async fn prune(&self, setting: Setting<'_>) -> Result<Answer> {
+        let repository = engine::open::existing(setting.local(), &self.account).await?;
+        let all = repository.snapshots().await?;
+        let (last, _) = latest(&all).context("there is a restore point")?;
+        let old: Vec<_> = all
+            .iter()
+            .map(|(id, _)| *id)
+            .filter(|id| id != last)
+            .collect();
+        repository.forget(&old).await?;
+        let report = repository.prune(ANY_AGE, |_| {}).await?;
+        Ok(Answer {
+            snapshot: None,
+            complete: !report.postponed && report.doomed_packs == 0,
+            messages: 0,
+        })
     }
 
     async fn verify(&self, setting: Setting<'_>) -> Result<Answer> {

@@ -2,15 +2,15 @@
 //! its own.
 
 use std::{
-    fmt::Write,
+    fmt::{self, Write},
     fs,
     path::{Path, PathBuf},
-    sync::{Arc, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 use anyhow::{Context, Result, ensure};
-use emulator::{Emulator, Running, Settings, World};
+use emulator::{Emulator, Exchange, Running, Settings, World};
 use engine::{
     Account, Vault,
     backup::{self, Outcome, Setting},
@@ -54,7 +54,20 @@ pub struct Ground {
     /// The account that is restored into.
     pub other: Account,
     tenant: TenantId,
+    hook: Arc<Mutex<Hook>>,
     folder: TempDir,
+}
+
+/// Sees every exchange before its answer is sent.
+type Seeing = Box<dyn FnMut(&Exchange) + Send>;
+
+#[derive(Default)]
+struct Hook(Option<Seeing>);
+
+impl fmt::Debug for Hook {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Hook")
+    }
 }
 
 impl Ground {
@@ -70,7 +83,15 @@ impl Ground {
         let world = World::new()
             .mail("ada", &mails)
             .mail("bob", folder.path().join("none"));
-        let emulator = Emulator::start(Settings::new(world)).await?;
+        let mut settings = Settings::new(world);
+        let hook: Arc<Mutex<Hook>> = Arc::default();
+        let hooked = Arc::clone(&hook);
+        settings.observer = Some(emulator::Observer::new(move |exchange| {
+            if let Some(see) = &mut hooked.lock().unwrap_or_else(PoisonError::into_inner).0 {
+                see(exchange);
+            }
+        }));
+        let emulator = Emulator::start(settings).await?;
         drift::set(&folder.path().join("later"), LATER)?;
         let clock: SharedClock = Arc::new(DriftingClock::new(&folder.path().join("drift")));
         let tenant = TenantId::new(emulator.tenant_id.to_string())?;
@@ -92,6 +113,7 @@ impl Ground {
             graph,
             clock,
             tenant,
+            hook,
             folder,
         })
     }
@@ -107,6 +129,11 @@ impl Ground {
     pub fn account_file(&self, data: &Path) -> PathBuf {
         data.join("accounts")
             .join(format!("{}.json", self.account.id))
+    }
+
+    /// From now on `see` is shown every exchange before its answer is sent, so that it can do something to who waits for the answer.
+    pub fn on_exchange(&self, see: impl FnMut(&Exchange) + Send + 'static) {
+        self.hook.lock().unwrap_or_else(PoisonError::into_inner).0 = Some(Box::new(see));
     }
 
     /// Puts the time of this process and of all workers so far ahead.

@@ -10,7 +10,7 @@ use engine::{
 use repository::SnapshotId;
 
 use crate::{
-    errand::Deed,
+    errand::{ANY_AGE, Deed},
     folder,
     ground::Ground,
     mailbox::{self, Held, Shown},
@@ -23,6 +23,8 @@ pub struct Truth {
     pub before: BTreeMap<SnapshotId, Arc<Held>>,
     /// For snapshots that are new.
     pub now: Arc<Held>,
+    /// Of those that there were before, only the last must be there still.
+    pub forgets: bool,
 }
 
 /// The repository that a killed worker left is sound as it is and once we have opened it, every snapshot says the truth, and the next backup takes up
@@ -84,6 +86,18 @@ pub async fn restore(ground: &Ground, data: &Path, deed: &Deed, expected: &Shown
     Ok(())
 }
 
+/// What each snapshot in a data folder holds.
+///
+/// # Errors
+/// When one cannot be read.
+pub async fn held(ground: &Ground, vault: &Vault) -> Result<BTreeMap<SnapshotId, Arc<Held>>> {
+    let mut held = BTreeMap::new();
+    for (id, _) in ground.repository(vault).await?.snapshots().await? {
+        held.insert(id, Arc::new(ground.snapshot(vault, id).await?));
+    }
+    Ok(held)
+}
+
 /// Whether the making of the repository came to its end; before that there is nothing to be sound.
 fn has_repository(ground: &Ground, vault: &Vault) -> bool {
     vault
@@ -125,16 +139,32 @@ async fn snapshots(ground: &Ground, vault: &Vault, truth: &Truth) -> Result<()> 
         };
         ensure!(found.is_empty(), "snapshot {id}: {found:?}");
     }
-    let kept = |id| all.iter().any(|(other, _)| other == id);
-    ensure!(truth.before.keys().all(kept), "a snapshot is gone");
+    let is_there = |id: &&SnapshotId| all.iter().any(|(other, _)| other == *id);
+    let there = truth.before.keys().filter(is_there).count();
+    let expected = match truth.forgets {
+        true => truth.before.len().min(1),
+        false => truth.before.len(),
+    };
+    ensure!(there >= expected, "only {there} of the snapshots are left");
     Ok(())
 }
 
 /// Nothing is left over, and all that is there is sound.
 async fn finish(ground: &Ground, vault: &Vault) -> Result<()> {
     let repository = ground.repository_later(vault).await?;
+    let pruned = repository.prune(ANY_AGE, |_| {}).await.context("a prune")?;
+    ensure!(!pruned.postponed, "the prune was postponed: {pruned:?}");
     let report = repository.verify(|_| {}).await?;
     ensure!(report.is_sound(), "{:?}", report.damage);
+    ensure!(
+        report.unlisted_packs == 0,
+        "packs without an index are left"
+    );
+    let again = repository.prune(ANY_AGE, |_| {}).await?;
+    ensure!(
+        (again.doomed_packs, again.deleted_packs, again.next_due) == (0, 0, None),
+        "what nothing needs is left: {again:?}"
+    );
     let path = vault.repository_path(&ground.account.id);
     let staging: Vec<_> = folder::files(&path)?
         .into_iter()

@@ -41,6 +41,8 @@ pub enum Operation {
     Incremental,
     /// A backup that also notes which repository is the account's, as the first one does after making it.
     Noting,
+    /// Forgetting all restore points but the last, and deleting what nothing needs.
+    Prune,
     /// A restore into a new folder; its boundaries are what it sends to the source.
     Restore,
 }
@@ -162,10 +164,7 @@ async fn prepare(
     let vault = Vault::open(&filled)?;
     let first = ground.back_up(&vault).await?;
     let first = first.snapshot.context("a first backup makes a snapshot")?;
-    let mut before: BTreeMap<_, _> = BTreeMap::new();
-    for (id, _) in ground.repository(&vault).await?.snapshots().await? {
-        before.insert(id, Arc::new(ground.snapshot(&vault, id).await?));
-    }
+    let before = judge::held(ground, &vault).await?;
     let then = ground.source()?;
     let found = mailbox::differences(&before[&first], &then);
     ensure!(found.is_empty(), "the first backup: {found:?}");
@@ -174,6 +173,11 @@ async fn prepare(
     let now = Arc::new(ground.source()?);
 
     let mut prepared = Vec::new();
+    let grown = ground.place("grown");
+    folder::copy(&filled, &grown)?;
+    let vault = Vault::open(&grown)?;
+    ground.back_up(&vault).await?;
+    let all = judge::held(ground, &vault).await?;
     let unnoted = ground.place("unnoted");
     folder::copy(&filled, &unnoted)?;
     forget_note(&ground.account_file(&unnoted))?;
@@ -186,6 +190,7 @@ async fn prepare(
             Operation::FirstBackup => (&empty, BTreeMap::new()),
             Operation::Noting => (&unnoted, before.clone()),
             Operation::Incremental | Operation::Restore => (&filled, before.clone()),
+            Operation::Prune => (&grown, all.clone()),
         };
         let mut operation = Prepared {
             operation: *operation,
@@ -193,6 +198,7 @@ async fn prepare(
             truth: Truth {
                 before,
                 now: Arc::clone(&now),
+                forgets: *operation == Operation::Prune,
             },
             shown: shown.clone(),
             boundaries: Vec::new(),
@@ -235,6 +241,7 @@ impl Prepared {
     fn deed(&self, ground: &Ground, name: &str) -> Result<Deed> {
         Ok(match self.operation {
             Operation::FirstBackup | Operation::Incremental | Operation::Noting => Deed::Backup,
+            Operation::Prune => Deed::Prune,
             Operation::Restore => Deed::Restore {
                 target: ground.other.id.clone(),
                 folder: format!("Restored {name}"),
@@ -259,7 +266,9 @@ impl Prepared {
             Operation::Restore => (SOCKET_CALLS, "<socket:".to_owned()),
             // What follows the note is the same as in the other backups.
             Operation::Noting => (FILE_CALLS, text(&data.join("accounts"))?),
-            Operation::FirstBackup | Operation::Incremental => (FILE_CALLS, text(data)?),
+            Operation::FirstBackup | Operation::Incremental | Operation::Prune => {
+                (FILE_CALLS, text(data)?)
+            }
         })
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{
     path::{Path, PathBuf},
-    process::{Command, Output},
+    process::{Command, Output, Stdio},
 };
 
 use anyhow::{Context, Result, bail};
@@ -23,7 +23,7 @@ impl Worker {
         Self(program.into())
     }
 
-    /// The command line that runs the errand, to be put behind others: `strace`, `sh -c "ulimit …"`.
+    /// The command line that runs the errand, to be put behind others.
     ///
     /// # Errors
     /// When the errand cannot be written as JSON.
@@ -52,10 +52,29 @@ impl Worker {
     /// # Errors
     /// When the worker does not start.
     pub fn output(&self, errand: &Errand) -> Result<Output> {
-        let [program, arguments @ ..] = self.command_line(errand)?;
-        let mut command = Command::new(program);
-        command.args(arguments).current_dir(Path::new("/"));
+        self.output_behind(&[], errand)
+    }
+
+    /// Runs the errand behind other words of a command line, which lead to it: `sh -c 'ulimit …; exec "$0" "$@"'`.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub fn output_behind(&self, words: &[&str], errand: &Errand) -> Result<Output> {
+        let mut command = self.command(words, errand)?;
         command.output().context("the worker does not start")
+    }
+
+    /// The command that runs the errand, behind other words.
+    ///
+    /// # Errors
+    /// When the errand cannot be written as JSON.
+    pub fn command(&self, words: &[&str], errand: &Errand) -> Result<Command> {
+        let line = self.command_line(errand)?;
+        let mut line = words.iter().copied().chain(line.iter().map(String::as_str));
+        let mut command = Command::new(line.next().context("a command has words")?);
+        command.args(line).current_dir(Path::new("/"));
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        Ok(command)
     }
 }
 

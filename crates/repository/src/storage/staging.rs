@@ -20,7 +20,7 @@ const ABANDONED_AFTER: Duration = Duration::from_secs(60 * 60);
 pub(crate) struct Staging(Vec<PathBuf>);
 
 impl Storage {
-    /// The staging files beside packs, index files and snapshots. Those of locks, keys and the configuration may be in use by somebody who holds no
+    /// The staging files beside packs, index files, snapshots and records of doomed packs. Those of locks, keys and the configuration may be in use by somebody who holds no
     /// lock yet, so that only old ones count.
     pub(crate) async fn staging(&self, now: Timestamp) -> Staging {
         let Some(folder) = self.folder.clone() else {
@@ -28,7 +28,7 @@ impl Storage {
         };
         let found = tokio::task::spawn_blocking(move || {
             let mut found = Vec::new();
-            for flat in ["index", "snapshots"] {
+            for flat in ["index", "snapshots", "keepwell/prune"] {
                 collect(&folder.join(flat), &mut found);
             }
             for prefix in entries(&folder.join("data")) {

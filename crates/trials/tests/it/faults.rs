@@ -1,0 +1,153 @@
+//! Storage that fails at the n-th call, for every n until none is hit.
+
+use std::sync::Arc;
+
+use anyhow::{Context, Result, ensure};
+use engine::Vault;
+use model::RestoreId;
+use testkit::store::{
+    Lasting::{ForGood, Once},
+    Trouble, Watched,
+};
+use trials::{
+    Deed, Errand, Ground, folder,
+    judge::{self, Truth},
+    mailbox,
+};
+
+/// More calls than any of these operations makes: whoever comes so far is caught in a loop.
+const CALLS_MAX: usize = 2_000;
+
+/// Lets an errand fail at the n-th call for every n; `judge` looks at the folder after each time, when the trouble is over.
+async fn at_every_call(
+    ground: &Ground,
+    base: &str,
+    errand: Errand,
+    (trouble, lasting): (Trouble, testkit::store::Lasting),
+    judge: impl AsyncFn(&Vault, bool) -> Result<()>,
+) -> Result<usize> {
+    for after in 0..CALLS_MAX {
+        let data = ground.place("disturbed");
+        folder::copy(&ground.place(base), &data)?;
+        let store = Arc::new(std::sync::Mutex::new(Vec::<Arc<Watched>>::new()));
+        let stores = Arc::clone(&store);
+        let vault = Vault::open(&data)?.with_storage(move |storage| {
+            storage.map(|inner| {
+                let watched = Watched::new(inner);
+                watched.trouble(trouble, after, lasting);
+                if let Ok(mut stores) = stores.lock() {
+                    stores.push(Arc::clone(&watched));
+                }
+                watched
+            })
+        });
+        let outcome = errand.run_with(&vault).await;
+        let stores = std::mem::take(&mut *store.lock().map_err(|_| anyhow::anyhow!("poisoned"))?);
+        let struck = stores.iter().any(|store| store.relieve());
+        if !struck {
+            outcome.context("without any trouble")?;
+            std::fs::remove_dir_all(&data)?;
+            return Ok(after);
+        }
+        let succeeded = outcome.as_ref().is_ok_and(|answer| answer.complete);
+        let judged = judge(&Vault::open(&data)?, succeeded).await;
+        judged.with_context(|| format!("{trouble:?} {lasting:?} after {after}: {outcome:?}"))?;
+        std::fs::remove_dir_all(&data)?;
+    }
+    anyhow::bail!("the operation makes more than {CALLS_MAX} calls")
+}
+
+/// A ground with an empty data folder, and one that holds a backup, after which the source has gone on.
+async fn prepared() -> Result<(Ground, Truth)> {
+    let ground = Ground::new().await?;
+    Vault::create(&ground.place("empty"))?;
+    folder::copy(&ground.place("empty"), &ground.place("filled"))?;
+    let vault = Vault::open(&ground.place("filled"))?;
+    ground.back_up(&vault).await?;
+    let before = judge::held(&ground, &vault).await?;
+    ground.go_on().await?;
+    let truth = Truth {
+        before,
+        now: Arc::new(ground.source()?),
+        forgets: false,
+    };
+    Ok((ground, truth))
+}
+
+/// Abuse 9, 10.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_whose_storage_fails_at_any_call_is_resumed() -> Result<()> {
+    let (ground, truth) = prepared().await?;
+    let errand = ground.errand(&ground.place("disturbed"), Deed::Backup);
+    for trouble in [
+        (Trouble::Disk, Once),
+        (Trouble::Disk, ForGood),
+        (Trouble::NoSpace, Once),
+        (Trouble::NoSpace, ForGood),
+    ] {
+        let judge = async |vault: &Vault, _| judge::backup(&ground, vault.root(), &truth).await;
+        let calls = at_every_call(&ground, "filled", errand.clone(), trouble, judge).await?;
+        ensure!(calls > 5, "a backup makes more than {calls} calls");
+    }
+    Ok(())
+}
+
+/// Abuse 9, 10.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_first_backup_whose_storage_fails_at_any_call_is_resumed() -> Result<()> {
+    let (ground, mut truth) = prepared().await?;
+    truth.before.clear();
+    let errand = ground.errand(&ground.place("disturbed"), Deed::Backup);
+    for trouble in [(Trouble::Disk, ForGood), (Trouble::NoSpace, Once)] {
+        let judge = async |vault: &Vault, _| judge::backup(&ground, vault.root(), &truth).await;
+        let calls = at_every_call(&ground, "empty", errand.clone(), trouble, judge).await?;
+        ensure!(calls > 5, "a backup makes more than {calls} calls");
+    }
+    Ok(())
+}
+
+/// Abuse 9, 10.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_prune_whose_storage_fails_at_any_call_loses_nothing() -> Result<()> {
+    let (ground, mut truth) = prepared().await?;
+    let vault = Vault::open(&ground.place("filled"))?;
+    ground.back_up(&vault).await?;
+    truth.before = judge::held(&ground, &vault).await?;
+    truth.forgets = true;
+    let errand = ground.errand(&ground.place("disturbed"), Deed::Prune);
+    for trouble in [(Trouble::Disk, ForGood), (Trouble::NoSpace, Once)] {
+        let judge = async |vault: &Vault, _| judge::backup(&ground, vault.root(), &truth).await;
+        let calls = at_every_call(&ground, "filled", errand.clone(), trouble, judge).await?;
+        ensure!(calls > 5, "a prune makes more than {calls} calls");
+    }
+    Ok(())
+}
+
+/// Abuse 10: what cannot be read is reported, and never made up.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restore_whose_storage_fails_at_any_call_is_completed_later() -> Result<()> {
+    let ground = Ground::new().await?;
+    let vault = Vault::create(&ground.place("filled"))?;
+    ground.back_up(&vault).await?;
+    let expected = ground.at_source(&ground.account, |mailbox| mailbox::shown(mailbox, &[]))??;
+    for (name, lasting) in [("once", Once), ("for good", ForGood)] {
+        let deed = Deed::Restore {
+            target: ground.other.id.clone(),
+            folder: format!("Restored {name}"),
+            restore: RestoreId::new(name)?,
+        };
+        let errand = ground.errand(&ground.place("disturbed"), deed.clone());
+        let judge = async |vault: &Vault, succeeded: bool| {
+            if succeeded {
+                let there = ground.at_source(&ground.other, |mailbox| {
+                    mailbox::shown(mailbox, &[&format!("Restored {name}")])
+                })??;
+                ensure!(there == expected, "it said that all is restored");
+            }
+            judge::restore(&ground, vault.root(), &deed, &expected).await
+        };
+        let trouble = (Trouble::Disk, lasting);
+        at_every_call(&ground, "filled", errand, trouble, judge).await?;
+    }
+    Ok(())
+}
