@@ -105,7 +105,7 @@ impl Vault {
             make_folder(&root.join(folder))?;
         }
         let text = Zeroizing::new(HEXLOWER.encode(&random()?.0));
-        write_private(&root.join("recovery-key"), text.as_bytes())?;
+        write_private(&root.join("recovery-key"), text.as_bytes(), Place::New)?;
         Self::open(root)
     }
 
@@ -228,7 +228,7 @@ impl Vault {
                 }
                 // Before the record, so that an account without a folder is one that lost it, and none whose first backup was cut short.
                 make_folder(&folder)?;
-                (Zeroizing::new(HEXLOWER.encode(&random()?.0)), None)
+                return self.enter(account, &path);
             }
         };
         let record = AccountFile {
@@ -237,7 +237,24 @@ impl Vault {
             secret,
             repository,
         };
-        record.write(&path)
+        record.write(&path, Place::Taken)
+    }
+
+    /// Makes the account's file, with a new secret. If another process is faster, its secret is the account's, and ours is that of nothing: the other may
+    /// have made a repository with it already (abuse 17, survival 184).
+    fn enter(&self, account: &Account, path: &Path) -> Result<()> {
+        let record = AccountFile {
+            version: 1,
+            account: account.clone(),
+            secret: Zeroizing::new(HEXLOWER.encode(&random()?.0)),
+            repository: None,
+        };
+        match record.write(path, Place::New) {
+            Err(Error::File { source, .. }) if source.kind() == io::ErrorKind::AlreadyExists => {
+                self.remember(account)
+            }
+            entered => entered,
+        }
     }
 
     /// The repository that was made for the account, if one was. Files of an earlier version do not tell before the repository was opened once more.
@@ -250,7 +267,7 @@ impl Vault {
         let path = self.account_path(account);
         let mut known = read_account(&path)?;
         known.repository = Some(id);
-        known.write(&path)
+        known.write(&path, Place::Taken)
     }
 
     /// Whether the account ever had a repository. Its folder is made before anything else, and its configuration before any data, so a missing folder is
@@ -312,9 +329,9 @@ impl Vault {
 }
 
 impl AccountFile {
-    fn write(&self, path: &Path) -> Result<()> {
+    fn write(&self, path: &Path, place: Place) -> Result<()> {
         let text = serde_json::to_vec_pretty(self).map_err(|error| damaged(path, &error))?;
-        write_private(path, &Zeroizing::new(text))
+        write_private(path, &Zeroizing::new(text), place)
     }
 }
 
@@ -367,9 +384,20 @@ fn make_folder(path: &Path) -> Result<()> {
     builder.create(path).map_err(file(path, "made"))
 }
 
+/// What there may be where a file is written.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Place {
+    /// Nothing: a file that somebody put there meanwhile stays.
+    New,
+    /// An older file, which is replaced.
+    Taken,
+}
+
 /// Writes a file that only its owner may read, whole or not at all.
-fn write_private(path: &Path, bytes: &[u8]) -> Result<()> {
-    let staged = path.with_extension("new");
+fn write_private(path: &Path, bytes: &[u8], place: Place) -> Result<()> {
+    clear_staged(path);
+    // Of its own for each process, or two of them write into one file.
+    let staged = path.with_extension(format!("{}.new", std::process::id()));
     let mut options = fs::OpenOptions::new();
     options.write(true).create(true).truncate(true);
     #[cfg(unix)]
@@ -378,13 +406,36 @@ fn write_private(path: &Path, bytes: &[u8]) -> Result<()> {
         let mut out = options.open(&staged)?;
         out.write_all(bytes)?;
         out.sync_all()?;
-        fs::rename(&staged, path)?;
+        match place {
+            Place::New => fs::hard_link(&staged, path)?,
+            Place::Taken => fs::rename(&staged, path)?,
+        }
         match path.parent() {
             Some(folder) => fs::File::open(folder)?.sync_all(),
             None => Ok(()),
         }
     };
-    write().map_err(file(path, "written"))
+    let written = write().map_err(file(path, "written"));
+    clear_staged(path);
+    written
+}
+
+/// Removes what writers of the file left, ended or killed: secrets must not lie about. One that is just writing it fails, which is better than two that
+/// believe they wrote it.
+fn clear_staged(path: &Path) {
+    let stem = path.file_stem().and_then(|stem| stem.to_str());
+    let beside = path.parent().and_then(|folder| fs::read_dir(folder).ok());
+    for entry in beside.into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let number = name.to_str().and_then(|name| {
+            name.strip_prefix(stem?)?
+                .strip_prefix('.')?
+                .strip_suffix(".new")
+        });
+        if number.is_some_and(|number| number.bytes().all(|digit| digit.is_ascii_digit())) {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
 }
 
 fn file(path: &Path, action: &'static str) -> impl FnOnce(io::Error) -> Error {

@@ -86,8 +86,11 @@ impl Repository {
         let sealed = Bytes::from(config.seal(&key));
         let created = storage.create_config(sealed.clone()).await;
         if let (Err(Error::Exists), Some(id)) = (&created, made) {
-            // Somebody was faster, and our key would open nothing of theirs.
-            storage.delete(ObjectKind::Key, id).await?;
+            // Somebody was faster. Who found our key made the repository with it; otherwise it opens nothing of theirs.
+            let theirs = storage.config().await?.unwrap_or_default();
+            if Config::open(&key, &theirs).is_err() {
+                storage.delete(ObjectKind::Key, id).await?;
+            }
         }
         created?;
         let repository = Self::new(storage, key, options, config.id).await?;

@@ -199,6 +199,7 @@ async fn prepare(
                 before,
                 now: Arc::clone(&now),
                 forgets: *operation == Operation::Prune,
+                asks_restic: true,
             },
             shown: shown.clone(),
             boundaries: Vec::new(),

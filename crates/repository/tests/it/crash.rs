@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use anyhow::Context;
-use object_store::{ObjectStore, local::LocalFileSystem};
-use repository::{Repository, Storage};
+use object_store::{ObjectStore, local::LocalFileSystem, memory::InMemory};
+use repository::{Error, Repository, Storage};
 use testkit::store::{Deed, Watched};
 
 use crate::support::{
@@ -98,6 +98,27 @@ async fn an_interrupted_initialisation_is_repeated() -> anyhow::Result<()> {
             restic.check(folder.path(), PASSWORD)?;
         }
     }
+    Ok(())
+}
+
+/// Abuse 17: of two who make a repository, the slower one takes away only a key that opens nothing.
+#[tokio::test]
+async fn a_key_that_somebody_faster_has_used_stays() -> anyhow::Result<()> {
+    let disk = Arc::new(InMemory::new());
+    let slow = Watched::new(Arc::clone(&disk) as Arc<dyn ObjectStore>);
+    let theirs = Storage::new(Arc::clone(&disk) as Arc<dyn ObjectStore>);
+    // The key of the slow one is there, and its configuration not yet.
+    slow.before(Deed::Put, "config", move || {
+        let faster = std::thread::spawn(|| {
+            let runtime = tokio::runtime::Runtime::new().expect("there are threads");
+            let made = runtime.block_on(Repository::init(theirs, PASSWORD, options()));
+            made.expect("nobody else has made it");
+        });
+        faster.join().expect("it has made the repository");
+    });
+    let outcome = Repository::init(storage(&slow), PASSWORD, options()).await;
+    assert!(matches!(outcome, Err(Error::Exists)), "{outcome:?}");
+    Repository::open(Storage::new(disk), PASSWORD, options()).await?;
     Ok(())
 }
 

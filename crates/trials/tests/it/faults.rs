@@ -15,8 +15,18 @@ use trials::{
     mailbox,
 };
 
+/// What a judge is told of an errand that met trouble.
+struct Struck {
+    /// It said that all is done.
+    succeeded: bool,
+    asks_restic: bool,
+}
+
 /// More calls than any of these operations makes: whoever comes so far is caught in a loop.
 const CALLS_MAX: usize = 2_000;
+
+/// Stock restic looks at every so-manieth repository.
+const RESTIC_EVERY: usize = 12;
 
 /// Lets an errand fail at the n-th call for every n; `judge` looks at the folder after each time, when the trouble is over.
 async fn at_every_call(
@@ -24,7 +34,7 @@ async fn at_every_call(
     base: &str,
     errand: Errand,
     (trouble, lasting): (Trouble, testkit::store::Lasting),
-    judge: impl AsyncFn(&Vault, bool) -> Result<()>,
+    judge: impl AsyncFn(&Vault, Struck) -> Result<()>,
 ) -> Result<usize> {
     for after in 0..CALLS_MAX {
         let data = ground.place("disturbed");
@@ -42,6 +52,8 @@ async fn at_every_call(
             })
         });
         let outcome = errand.run_with(&vault).await;
+        // A process that failed would end now; this one goes on, and removes the locks of abandoned work in its own time.
+        repository::unlocked().await;
         let stores = std::mem::take(&mut *store.lock().map_err(|_| anyhow::anyhow!("poisoned"))?);
         let struck = stores.iter().any(|store| store.relieve());
         if !struck {
@@ -50,7 +62,11 @@ async fn at_every_call(
             return Ok(after);
         }
         let succeeded = outcome.as_ref().is_ok_and(|answer| answer.complete);
-        let judged = judge(&Vault::open(&data)?, succeeded).await;
+        let struck = Struck {
+            succeeded,
+            asks_restic: after % RESTIC_EVERY == 0,
+        };
+        let judged = judge(&Vault::open(&data)?, struck).await;
         judged.with_context(|| format!("{trouble:?} {lasting:?} after {after}: {outcome:?}"))?;
         std::fs::remove_dir_all(&data)?;
     }
@@ -70,6 +86,7 @@ async fn prepared() -> Result<(Ground, Truth)> {
         before,
         now: Arc::new(ground.source()?),
         forgets: false,
+        asks_restic: true,
     };
     Ok((ground, truth))
 }
@@ -85,7 +102,13 @@ async fn a_backup_whose_storage_fails_at_any_call_is_resumed() -> Result<()> {
         (Trouble::NoSpace, Once),
         (Trouble::NoSpace, ForGood),
     ] {
-        let judge = async |vault: &Vault, _| judge::backup(&ground, vault.root(), &truth).await;
+        let judge = async |vault: &Vault, struck: Struck| {
+            let truth = Truth {
+                asks_restic: struck.asks_restic,
+                ..truth.clone()
+            };
+            judge::backup(&ground, vault.root(), &truth).await
+        };
         let calls = at_every_call(&ground, "filled", errand.clone(), trouble, judge).await?;
         ensure!(calls > 5, "a backup makes more than {calls} calls");
     }
@@ -99,7 +122,13 @@ async fn a_first_backup_whose_storage_fails_at_any_call_is_resumed() -> Result<(
     truth.before.clear();
     let errand = ground.errand(&ground.place("disturbed"), Deed::Backup);
     for trouble in [(Trouble::Disk, ForGood), (Trouble::NoSpace, Once)] {
-        let judge = async |vault: &Vault, _| judge::backup(&ground, vault.root(), &truth).await;
+        let judge = async |vault: &Vault, struck: Struck| {
+            let truth = Truth {
+                asks_restic: struck.asks_restic,
+                ..truth.clone()
+            };
+            judge::backup(&ground, vault.root(), &truth).await
+        };
         let calls = at_every_call(&ground, "empty", errand.clone(), trouble, judge).await?;
         ensure!(calls > 5, "a backup makes more than {calls} calls");
     }
@@ -116,7 +145,13 @@ async fn a_prune_whose_storage_fails_at_any_call_loses_nothing() -> Result<()> {
     truth.forgets = true;
     let errand = ground.errand(&ground.place("disturbed"), Deed::Prune);
     for trouble in [(Trouble::Disk, ForGood), (Trouble::NoSpace, Once)] {
-        let judge = async |vault: &Vault, _| judge::backup(&ground, vault.root(), &truth).await;
+        let judge = async |vault: &Vault, struck: Struck| {
+            let truth = Truth {
+                asks_restic: struck.asks_restic,
+                ..truth.clone()
+            };
+            judge::backup(&ground, vault.root(), &truth).await
+        };
         let calls = at_every_call(&ground, "filled", errand.clone(), trouble, judge).await?;
         ensure!(calls > 5, "a prune makes more than {calls} calls");
     }
@@ -137,8 +172,8 @@ async fn a_restore_whose_storage_fails_at_any_call_is_completed_later() -> Resul
             restore: RestoreId::new(name)?,
         };
         let errand = ground.errand(&ground.place("disturbed"), deed.clone());
-        let judge = async |vault: &Vault, succeeded: bool| {
-            if succeeded {
+        let judge = async |vault: &Vault, struck: Struck| {
+            if struck.succeeded {
                 let there = ground.at_source(&ground.other, |mailbox| {
                     mailbox::shown(mailbox, &[&format!("Restored {name}")])
                 })??;

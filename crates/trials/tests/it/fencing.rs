@@ -93,6 +93,7 @@ async fn a_worker_that_slept_through_its_lock_writes_no_more() -> Result<()> {
         before: judge::held(&ground, &vault).await?,
         now: Arc::new(ground.source()?),
         forgets: true,
+        asks_restic: true,
     };
     judge::backup(&ground, &data, &truth).await
 }
@@ -153,6 +154,7 @@ async fn two_that_make_one_repository_end_with_one() -> Result<()> {
             before: judge::held(&ground, &vault).await?,
             now: Arc::new(ground.source()?),
             forgets: false,
+            asks_restic: true,
         };
         judge::backup(&ground, &data, &truth).await.context(call)?;
     }

@@ -50,6 +50,7 @@ async fn everything(ground: &Ground, worker: &Worker, limit: &str, name: &str) -
         before: judge::held(ground, &Vault::open(&data)?).await?,
         now: Arc::new(ground.source()?),
         forgets: false,
+        asks_restic: true,
     };
     judge::backup(ground, &data, &truth).await
 }
@@ -94,6 +95,7 @@ async fn prepared() -> Result<(Ground, Truth)> {
         before,
         now: Arc::new(ground.source()?),
         forgets: false,
+        asks_restic: true,
     };
     Ok((ground, truth))
 }
