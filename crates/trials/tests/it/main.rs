@@ -1,5 +1,6 @@
 //! Trials in small: a seeded sample of the kill matrix, and what a process meets when the machine runs short.
 
+mod damage;
 mod faults;
 mod fencing;
 mod kills;
