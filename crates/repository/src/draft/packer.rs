@@ -11,7 +11,7 @@ use std::sync::{
 };
 
 use bytes::Bytes;
-use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OnceCell, Semaphore, watch};
 
 use super::{
     open_packs::{OpenPacks, Purpose},
@@ -49,9 +49,27 @@ pub(crate) struct Packer {
     /// Blobs that were not stored because the index has them; until there is a lock, that may become untrue.
     relied_on: Mutex<Option<Vec<(BlobKind, BlobId)>>>,
     lock: OnceCell<Lock>,
-    operations: Arc<Semaphore>,
-    operation_count: u32,
+    /// How many blobs were handed in and are not in a pack yet.
+    under_way: watch::Sender<usize>,
+    /// Bounds how many of them are worked on.
+    operations: Semaphore,
     failed: AtomicBool,
+}
+
+/// Counts a blob for as long as it is on the way to its pack.
+struct UnderWay(Arc<Packer>);
+
+impl UnderWay {
+    fn begin(packer: &Arc<Packer>) -> Self {
+        packer.under_way.send_modify(|count| *count += 1);
+        Self(Arc::clone(packer))
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.under_way.send_modify(|count| *count -= 1);
+    }
 }
 
 impl Packer {
@@ -66,23 +84,27 @@ impl Packer {
             own: Mutex::default(),
             relied_on: Mutex::new(Some(Vec::new())),
             lock: OnceCell::new(),
-            operations: Arc::new(Semaphore::new(operations)),
-            operation_count: u32::try_from(operations).unwrap_or(u32::MAX),
+            under_way: watch::Sender::new(0),
+            operations: Semaphore::new(operations),
             failed: AtomicBool::new(false),
         }
     }
 
     /// Stores a blob, unless it is known to be stored already.
     pub(crate) async fn store(self: &Arc<Self>, purpose: Purpose, plain: Bytes) -> Result<BlobId> {
-        let permit = self.permit().await?;
-        let packer = Arc::clone(self);
+        let under_way = UnderWay::begin(self);
+        // Its turn comes in a task of its own: a caller that has got it and is not polled, because another blob is awaited, would keep it.
         let operation = tokio::spawn(async move {
+            let packer = &under_way.0;
             let _busy = packer.inner.options.clock.busy();
-            let outcome = packer.store_now(purpose, plain).await;
+            let turn = packer.operations.acquire().await;
+            let outcome = match turn {
+                Ok(_turn) => packer.store_now(purpose, plain).await,
+                Err(_) => Err(Error::Internal("the packer is closed")),
+            };
             if outcome.is_err() {
                 packer.failed.store(true, Ordering::Release);
             }
-            drop(permit);
             outcome
         });
         operation.await.unwrap_or_else(|_| {
@@ -107,8 +129,9 @@ impl Packer {
 
     /// Waits until every blob handed in is in a pack. Errors when one of them failed.
     pub(crate) async fn idle(&self) -> Result<()> {
-        let all = self.operations.acquire_many(self.operation_count).await;
-        drop(all.map_err(|_| Error::Internal("the packer is closed"))?);
+        let mut under_way = self.under_way.subscribe();
+        let none = under_way.wait_for(|count| *count == 0).await;
+        drop(none.map_err(|_| Error::Internal("the packer is closed"))?);
         if self.failed.load(Ordering::Acquire) {
             return Err(Error::Incomplete);
         }
@@ -162,14 +185,6 @@ impl Packer {
             Some(lock) => lock.release().await,
             None => Ok(()),
         }
-    }
-
-    async fn permit(&self) -> Result<OwnedSemaphorePermit> {
-        let operations = Arc::clone(&self.operations);
-        operations
-            .acquire_owned()
-            .await
-            .map_err(|_| Error::Internal("the packer is closed"))
     }
 
     async fn store_now(self: &Arc<Self>, purpose: Purpose, plain: Bytes) -> Result<BlobId> {

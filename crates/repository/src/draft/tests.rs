@@ -75,6 +75,28 @@ async fn run(
     (outcomes, root)
 }
 
+#[tokio::test]
+async fn a_caller_that_is_not_polled_holds_up_nobody() -> anyhow::Result<()> {
+    use futures_util::{FutureExt, future::join_all};
+    let options = Options {
+        clock: Arc::new(SystemClock::new()),
+        instance: "test".to_owned(),
+        cache: None,
+    };
+    let storage = Storage::new(Arc::new(InMemory::new()));
+    let repository = Repository::init(storage, "password", options).await?;
+    let draft = repository.draft(None).await?;
+    let writer = draft.writer();
+    let store = |number: u32| Box::pin(writer.store(number.to_le_bytes().to_vec().into()));
+    let mut waiting: Vec<_> = (0..1_000).map(store).collect();
+    for future in &mut waiting {
+        assert!(future.as_mut().now_or_never().is_none());
+    }
+    store(1_000).await?;
+    assert!(join_all(waiting).await.iter().all(Result::is_ok));
+    Ok(())
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 100, ..ProptestConfig::default() })]
     #[test]
