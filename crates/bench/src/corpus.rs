@@ -166,6 +166,16 @@ fn base64(content: &mut Vec<u8>, bytes: usize, rng: &mut StdRng) {
     }
 }
 
+/// Appends lines as an encoded attachment has them until there are so many bytes.
+pub(crate) fn base64_lines(content: &mut Vec<u8>, bytes: usize, rng: &mut StdRng) {
+    content.reserve(bytes);
+    while content.len() < bytes {
+        let line = content.len() + 70;
+        base64(content, line, rng);
+        content.extend_from_slice(b"\r\n");
+    }
+}
+
 /// What makes the content of one file.
 pub(crate) fn random(number: usize) -> StdRng {
     StdRng::seed_from_u64(SEED ^ number as u64)

@@ -14,7 +14,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::process::{self, Measured};
 
+pub(crate) mod account;
+mod many;
 mod store;
+mod stream;
 
 /// The password of every repository that is measured.
 pub(crate) const PASSWORD: &str = "measured";
@@ -26,6 +29,52 @@ pub(crate) enum Operation {
     Store {
         repository: PathBuf,
         source: PathBuf,
+    },
+    /// Makes a repository of many small items.
+    Fill { repository: PathBuf, items: usize },
+    /// Changes some of them, or adds some, or finds nothing changed.
+    Change {
+        repository: PathBuf,
+        #[arg(long)]
+        cache: Option<PathBuf>,
+        #[arg(long)]
+        items: usize,
+        #[arg(long, default_value_t = 0)]
+        count: usize,
+        #[arg(long, default_value_t = 0)]
+        added: usize,
+        #[arg(long)]
+        round: usize,
+    },
+    /// Reads one of them.
+    Read {
+        repository: PathBuf,
+        #[arg(long)]
+        cache: Option<PathBuf>,
+        #[arg(long)]
+        items: usize,
+        #[arg(long)]
+        number: usize,
+    },
+    /// Stores one very large file.
+    StoreStream { repository: PathBuf, bytes: u64 },
+    /// Reads it again.
+    ReadStream { repository: PathBuf },
+    /// Backs up all mailboxes of an emulated tenant.
+    Account {
+        #[command(flatten)]
+        tenant: account::Tenant,
+        #[arg(long)]
+        data: PathBuf,
+    },
+    /// Gets mails and stores them, and nothing else.
+    Ceiling {
+        #[command(flatten)]
+        tenant: account::Tenant,
+        #[arg(long)]
+        paths: PathBuf,
+        #[arg(long)]
+        repository: PathBuf,
     },
 }
 
@@ -42,6 +91,10 @@ pub(crate) struct Told {
     pub(crate) bytes: u64,
     /// The most memory held, which a look from outside could miss at the very end.
     pub(crate) peak_bytes: u64,
+    /// Operations of storage that read an object.
+    pub(crate) reads: u64,
+    /// Those that write, list or delete.
+    pub(crate) writes: u64,
 }
 
 /// What a part of an operation took.
@@ -54,11 +107,36 @@ pub(crate) struct Span {
 /// Does it, and prints what there is to tell.
 pub(crate) fn run(operation: Operation) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Runtime::new()?;
-    let mut told = runtime.block_on(async {
+    // On a thread of the runtime's own: what is woken from there needs no other thread.
+    let work = runtime.spawn(async move {
         match operation {
             Operation::Store { repository, source } => store::run(&repository, &source).await,
+            Operation::Fill { repository, items } => many::fill(&repository, items).await,
+            Operation::Change {
+                repository,
+                cache,
+                items,
+                count,
+                added,
+                round,
+            } => many::change(&repository, cache.as_deref(), items, count, added, round).await,
+            Operation::Read {
+                repository,
+                cache,
+                items,
+                number,
+            } => many::read(&repository, cache.as_deref(), items, number).await,
+            Operation::StoreStream { repository, bytes } => stream::store(&repository, bytes).await,
+            Operation::ReadStream { repository } => stream::read(&repository).await,
+            Operation::Account { tenant, data } => account::back_up(&tenant, &data).await,
+            Operation::Ceiling {
+                tenant,
+                paths,
+                repository,
+            } => account::ceiling(&tenant, &paths, &repository).await,
         }
-    })?;
+    });
+    let mut told = runtime.block_on(work)??;
     told.peak_bytes = process::peak_memory("self").unwrap_or(0);
     println!("{}", serde_json::to_string(&told)?);
     Ok(())
@@ -78,16 +156,16 @@ pub(crate) fn measure(arguments: &[&std::ffi::OsStr]) -> anyhow::Result<(Measure
 pub(crate) fn init(folder: &Path) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Runtime::new()?;
     runtime.block_on(async {
-        Repository::init(Storage::local(folder)?, PASSWORD, options()).await?;
+        Repository::init(Storage::local(folder)?, PASSWORD, options(None)).await?;
         Ok(())
     })
 }
 
-fn options() -> Options {
+fn options(cache: Option<&Path>) -> Options {
     Options {
         clock: SystemClock::shared(),
         instance: "bench".to_owned(),
-        cache: None,
+        cache: cache.map(Path::to_owned),
     }
 }
 
@@ -121,8 +199,8 @@ impl Stopwatch {
     }
 }
 
-async fn open(folder: &Path) -> anyhow::Result<Repository> {
-    Ok(Repository::open(Storage::local(folder)?, PASSWORD, options()).await?)
+async fn open(folder: &Path, cache: Option<&Path>) -> anyhow::Result<Repository> {
+    Ok(Repository::open(Storage::local(folder)?, PASSWORD, options(cache)).await?)
 }
 
 fn meta() -> SnapshotMeta {

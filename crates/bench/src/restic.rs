@@ -56,6 +56,11 @@ impl Restic {
         measure(self.command(repository).args(["check", "--read-data"])).map(drop)
     }
 
+    /// Errors unless the index and all directories are right.
+    pub(crate) fn check_structure(&self, repository: &Path) -> anyhow::Result<()> {
+        measure(self.command(repository).arg("check")).map(drop)
+    }
+
     fn command(&self, repository: &Path) -> Command {
         let mut command = Command::new(&self.program);
         command

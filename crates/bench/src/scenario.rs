@@ -7,7 +7,10 @@ use clap::ValueEnum;
 
 use crate::{Run, folder, machine, report::Report, restic::Restic};
 
+mod account;
 mod full;
+mod many;
+mod memory;
 
 /// A scenario's name on the command line.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
@@ -18,6 +21,12 @@ pub(crate) enum Name {
     Mails,
     /// Large files, full.
     Large,
+    /// 500,000 items: small changes, nothing changed, one item read.
+    Many,
+    /// A file larger than memory, and a very large mail.
+    Memory,
+    /// Mailboxes end to end, beside plain GETs.
+    Account,
 }
 
 /// Where and how to measure.
@@ -81,6 +90,9 @@ pub(crate) fn run(run: &Run) -> anyhow::Result<()> {
                 Name::Items => full::items(&stage, &mut report),
                 Name::Mails => full::mails(&stage, &mut report),
                 Name::Large => full::large(&stage, &mut report),
+                Name::Many => many::run(&stage, &mut report),
+                Name::Memory => memory::run(&stage, &mut report),
+                Name::Account => account::run(&stage, &mut report),
             };
             outcome.with_context(|| format!("{name:?}"))?;
         }

@@ -22,7 +22,7 @@ const WHOLE_FILE_BYTES: u64 = 4 << 20;
 
 pub(super) async fn run(repository: &Path, source: &Path) -> anyhow::Result<Told> {
     let mut watch = Stopwatch::start();
-    let repository = open(repository).await?;
+    let repository = open(repository, None).await?;
     let opening = watch.lap();
     let mut draft = repository.draft(None).await?;
     let writer = draft.writer();
