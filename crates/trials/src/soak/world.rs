@@ -94,6 +94,8 @@ impl World {
                 mortal
             })
         });
+        // As the first backup does, so that a world may begin with anything else.
+        vault.remember(&account)?;
         let mut world = Self {
             emulator,
             graph,
