@@ -47,7 +47,7 @@ impl Head {
         let note: Note = serde_json::from_slice(&repository.note().await?).ok()?;
         // A clock that was set back does not make a note young for ever.
         let is_young = note.asked.duration_until(now).abs() < BELIEVED_FOR;
-        (note.version == VERSION && is_young).then(|| Self {
+        (note.version == VERSION && is_young).then_some(Self {
             parent: Some((note.id, note.snapshot)),
             last: Some(note.last),
             is_noted: true,
