@@ -12,7 +12,7 @@ type Step = (&'static str, fn() -> anyhow::Result<()>);
 /// Of each fuzz target: a minute in all, two at a time.
 const FUZZ_SECONDS: u64 = 10;
 
-const STEPS: [Step; 7] = [
+const STEPS: [Step; 8] = [
     ("tools", tools::run),
     ("format", || cargo(&["fmt", "--all", "--check"])),
     ("tidy", || tidy::run(false)),
@@ -33,6 +33,10 @@ const STEPS: [Step; 7] = [
             keep: false,
             target: None,
         })
+    }),
+    // Limits on bytes and memory hold without a release build, which would take longer than what is measured.
+    ("bench", || {
+        cargo(&["run", "--quiet", "--package", "bench", "--", "--smoke"])
     }),
     ("soak", || trials("soak", &[])),
 ];

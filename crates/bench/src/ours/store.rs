@@ -11,12 +11,15 @@ use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
 use repository::{BlobWriter, File};
+use tokio::sync::Semaphore;
 
 use super::{Stopwatch, Told, meta, open};
 use crate::folder;
 
 /// Files worked on at once, as a backup has a few downloads under way.
 const FILES_AT_ONCE: usize = 8;
+/// Of large ones fewer, as restic does: each has some megabytes in memory.
+const LARGE_FILES_AT_ONCE: usize = 2;
 /// A file that is larger is streamed.
 const WHOLE_FILE_BYTES: u64 = 4 << 20;
 
@@ -31,8 +34,9 @@ pub(super) async fn run(repository: &Path, source: &Path) -> anyhow::Result<Told
         opening,
         ..Told::default()
     };
+    let streams = Semaphore::new(LARGE_FILES_AT_ONCE);
     let mut stored = stream::iter(files)
-        .map(|path| store(&writer, path))
+        .map(|path| store(&writer, &streams, path))
         .buffer_unordered(FILES_AT_ONCE);
     while let Some((path, file)) = stored.try_next().await? {
         told.items += 1;
@@ -48,10 +52,15 @@ pub(super) async fn run(repository: &Path, source: &Path) -> anyhow::Result<Told
     Ok(told)
 }
 
-async fn store(writer: &BlobWriter, path: PathBuf) -> anyhow::Result<(PathBuf, File)> {
+async fn store(
+    writer: &BlobWriter,
+    streams: &Semaphore,
+    path: PathBuf,
+) -> anyhow::Result<(PathBuf, File)> {
     let mut file = fs::File::open(&path)?;
     let metadata = file.metadata()?;
     let content = if metadata.len() > WHOLE_FILE_BYTES {
+        let _turn = streams.acquire().await?;
         writer.store_stream(tokio::fs::File::from_std(file)).await?
     } else {
         let mut whole = Vec::with_capacity(metadata.len() as usize + 1);

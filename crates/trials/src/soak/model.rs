@@ -212,7 +212,11 @@ mod tests {
         let parent = held(&[("moves", "a", "2")]);
         assert_eq!(verdict(run, &parent, &slipped, false), 1, "it was held");
         let quiet = Run { began: 2, ended: 2 };
-        assert_eq!(verdict(quiet, &Held::new(), &slipped, false), 1, "the next run");
+        assert_eq!(
+            verdict(quiet, &Held::new(), &slipped, false),
+            1,
+            "the next run"
+        );
     }
 
     #[test]
