@@ -132,7 +132,12 @@ impl Repository {
     }
 
     async fn check_keys(&self, check: &mut Check) -> Result<()> {
-        for listed in self.0.storage.list(ObjectKind::Key).await? {
+        let keys = self.0.storage.list(ObjectKind::Key).await?;
+        if keys.is_empty() {
+            // We can have opened it by what the cache remembers; nobody else can.
+            check.sound_or_damaged::<()>(Err(Error::damaged(Subject::Keys, Problem::Missing)))?;
+        }
+        for listed in keys {
             let key = self.0.storage.get(ObjectKind::Key, listed.id).await;
             check.sound_or_damaged(key)?;
         }
