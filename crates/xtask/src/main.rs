@@ -95,7 +95,7 @@ fn bench(options: &[String]) -> anyhow::Result<()> {
 }
 
 /// Runs a command of the crate `trials`, which is built first.
-pub(crate) fn trials(command: &str, arguments: &[String]) -> anyhow::Result<()> {
+fn trials(command: &str, arguments: &[String]) -> anyhow::Result<()> {
     let mut cargo = process::Command::new("cargo");
     cargo.args(["run", "--quiet", "--package", "trials", "--", command]);
     surroundings::run(cargo.args(arguments))

@@ -4,7 +4,7 @@ use std::{process::Command, time::Duration};
 
 use anyhow::bail;
 
-use crate::{fuzz, surroundings, tidy, tools, trials};
+use crate::{fuzz, surroundings, tidy, tools};
 
 /// A name for the summary, and what to do.
 type Step = (&'static str, fn() -> anyhow::Result<()>);
@@ -12,7 +12,7 @@ type Step = (&'static str, fn() -> anyhow::Result<()>);
 /// Of each fuzz target: a minute in all, two at a time.
 const FUZZ_SECONDS: u64 = 10;
 
-const STEPS: [Step; 8] = [
+const STEPS: [Step; 6] = [
     ("tools", tools::run),
     ("format", || cargo(&["fmt", "--all", "--check"])),
     ("tidy", || tidy::run(false)),
@@ -34,11 +34,6 @@ const STEPS: [Step; 8] = [
             target: None,
         })
     }),
-    // Limits on bytes and memory hold without a release build, which would take longer than what is measured.
-    ("bench", || {
-        cargo(&["run", "--quiet", "--package", "bench", "--", "--smoke"])
-    }),
-    ("soak", || trials("soak", &[])),
 ];
 
 /// Runs every step, also after one has failed, so that one run shows everything that is wrong.
