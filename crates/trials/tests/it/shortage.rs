@@ -231,15 +231,21 @@ async fn a_backup_gives_up_when_the_disk_does_not_synchronise() -> Result<()> {
         let command = worker().command_line(&ground.errand(&data, Deed::Backup))?;
         let log = ground.place("log");
         let output = strace::fail("fsync", "EIO", &number.to_string(), &log, &command)?;
-        let injected = fs::read_to_string(&log)?.contains("(INJECTED)");
+        let log = fs::read_to_string(&log)?;
+        let injected = log.lines().find(|line| line.contains("(INJECTED)"));
+        // What is only in the local cache may be lost.
+        let matters = injected.is_some_and(|line| !line.contains("/cache/"));
         let judged = judge::backup(&ground, &data, &truth).await;
         judged.with_context(|| format!("fsync {number}: {output:?}"))?;
         fs::remove_dir_all(&data)?;
-        if !injected {
+        if injected.is_none() {
             ensure!(number > 5, "a backup synchronises more than {number} times");
             return Ok(());
         }
-        ensure!(!output.status.success(), "fsync {number} failed unnoticed");
+        ensure!(
+            !matters || !output.status.success(),
+            "fsync {number} failed unnoticed"
+        );
     }
     Ok(())
 }
