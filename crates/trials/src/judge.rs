@@ -173,8 +173,12 @@ async fn finish(ground: &Ground, vault: &Vault) -> Result<()> {
     let staging: Vec<_> = folder::files(&path)?
         .into_iter()
         .filter(|file| file.to_string_lossy().contains('#'))
-        // Somebody may be about to take a lock, so those of locks stay for an hour.
-        .filter(|file| !file.starts_with(path.join("locks")))
+        // Those of locks, keys and the configuration may be in use by somebody who holds no lock yet: they stay for an hour.
+        .filter(|file| {
+            ["data", "index", "snapshots", "keepwell"]
+                .iter()
+                .any(|folder| file.starts_with(path.join(folder)))
+        })
         .collect();
     ensure!(staging.is_empty(), "staging files are left: {staging:?}");
     let mut locks = folder::files(&path.join("locks"))?;

@@ -4,15 +4,12 @@ use std::{process::Command, time::Duration};
 
 use anyhow::bail;
 
-use crate::{fuzz, surroundings, tidy, tools};
+use crate::{surroundings, tidy, tools};
 
 /// A name for the summary, and what to do.
 type Step = (&'static str, fn() -> anyhow::Result<()>);
 
-/// Of each fuzz target: a minute in all, two at a time.
-const FUZZ_SECONDS: u64 = 10;
-
-const STEPS: [Step; 6] = [
+const STEPS: [Step; 5] = [
     ("tools", tools::run),
     ("format", || cargo(&["fmt", "--all", "--check"])),
     ("tidy", || tidy::run(false)),
@@ -27,13 +24,6 @@ const STEPS: [Step; 6] = [
         ])
     }),
     ("tests", || cargo(&["test", "--workspace"])),
-    ("fuzz", || {
-        fuzz::run(&fuzz::Plan {
-            seconds: FUZZ_SECONDS,
-            keep: false,
-            target: None,
-        })
-    }),
 ];
 
 /// Runs every step, also after one has failed, so that one run shows everything that is wrong.
