@@ -3,12 +3,14 @@
 //! * [`shared`] finds the reference data that lies beside the project (corpora, Microsoft's metadata) and is never part of it.
 //! * [`restic`] runs stock restic, the judge of every repository that we write.
 //! * [`csdl`] judges Graph JSON by Microsoft's own metadata, the judge of every response of the emulator.
+//! * [`postgres`] runs a PostgreSQL server for the tests of a process.
 //! * [`store`] is storage that writes down what is done to it and that fails or dies on request.
 //!
 //! Whatever is missing on a person's machine is passed over with a line on standard error; under `CI=true` it fails the test. It depends on no
 //! other crate of the workspace, so that a judge cannot share a mistake with what it judges.
 
 pub mod csdl;
+pub mod postgres;
 pub mod restic;
 pub mod shared;
 pub mod store;

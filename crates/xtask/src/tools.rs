@@ -22,6 +22,9 @@ const TOOLS: &str = "target/tools";
 /// Where the newest restic is unpacked below the workspace; the tests look for it there.
 const NEWEST_RESTIC: &str = "target/tools/restic-newest";
 
+/// Where Debian keeps PostgreSQL's programs, a folder for each version; the tests look for them there.
+const POSTGRESQL: &str = "/usr/lib/postgresql";
+
 /// The keyring of Debian's archive, for sources that do not name one.
 const DEBIAN_KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
@@ -34,6 +37,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
             .context("install clippy: rustup component add clippy"),
         installed("restic", &["version"]),
         installed("strace", &["--version"]),
+        postgresql(),
         installed("g++", &["--version"]).context("libFuzzer is built by it"),
         cargo_fuzz().and_then(|mut program| output(program.arg("--version"))),
         newest_restic(),
@@ -63,24 +67,46 @@ fn version(program: impl AsRef<Path>, arguments: &[&str]) -> anyhow::Result<Stri
 /// A program of Debian's stable release, or whatever is called so on this machine's PATH; its package has the same name.
 fn installed(program: &str, version_of: &[&str]) -> anyhow::Result<String> {
     version(program, version_of).or_else(|_| {
-        if !is_debian() || output(Command::new("id").arg("-u"))? != "0" {
-            bail!("install {program}; only on Debian, as root, this is done for you");
-        }
-        surroundings::run(Command::new("apt-get").args(["-qq", "update"]))?;
-        let install = [
-            "-qq",
-            "--yes",
-            "--no-install-recommends",
-            "install",
-            program,
-        ];
-        surroundings::run(
-            Command::new("apt-get")
-                .args(install)
-                .env("DEBIAN_FRONTEND", "noninteractive"),
-        )?;
+        install(program)?;
         version(program, version_of)
     })
+}
+
+fn install(package: &str) -> anyhow::Result<()> {
+    if !is_debian() || output(Command::new("id").arg("-u"))? != "0" {
+        bail!("install {package}; only on Debian, as root, this is done for you");
+    }
+    surroundings::run(Command::new("apt-get").args(["-qq", "update"]))?;
+    let install = [
+        "-qq",
+        "--yes",
+        "--no-install-recommends",
+        "install",
+        package,
+    ];
+    surroundings::run(
+        Command::new("apt-get")
+            .args(install)
+            .env("DEBIAN_FRONTEND", "noninteractive"),
+    )
+}
+
+/// PostgreSQL's server, whose programs Debian keeps off the PATH.
+fn postgresql() -> anyhow::Result<String> {
+    postgresql_server().or_else(|_| {
+        install("postgresql")?;
+        postgresql_server()
+    })
+}
+
+fn postgresql_server() -> anyhow::Result<String> {
+    for folder in fs::read_dir(POSTGRESQL).context(POSTGRESQL)? {
+        let server = folder?.path().join("bin/postgres");
+        if server.exists() {
+            return version(server, &["--version"]);
+        }
+    }
+    bail!("{POSTGRESQL} has no server")
 }
 
 /// cargo-fuzz, as a command that takes its subcommand: this machine's, or one that is built once and kept below `target`.

@@ -34,6 +34,16 @@ pub(crate) const EDGES: &[Edges] = &[
         tests_use: &["emulator", "testkit"],
     },
     Edges {
+        name: "secrets",
+        uses: &[],
+        tests_use: &[],
+    },
+    Edges {
+        name: "catalog",
+        uses: &["model", "secrets"],
+        tests_use: &["testkit"],
+    },
+    Edges {
         name: "engine",
         uses: &["model", "repository", "graph", "workload"],
         tests_use: &["emulator", "testkit"],
@@ -112,4 +122,5 @@ pub(crate) const QUARANTINED: &[(&str, &[&str])] = &[
         &["repository", "testkit", "trials", "bench"],
     ),
     ("reqwest", &["graph"]),
+    ("sqlx", &["catalog"]),
 ];

@@ -1,0 +1,442 @@
+//! Accounts: what is protected as one, with its status and what its last run came to.
+//!
+//! An account is of one task: within an organization a mailbox has one repository, so it cannot be in two tasks.
+
+use jiff::Timestamp;
+use model::{AccountId, Service, TenantId};
+use sqlx::{Row, any::AnyRow};
+
+use crate::{
+    AccountKey, Catalog, Direction, Error, Organization, Page, PageToken, Result, TaskId,
+    connections::{service, service_word},
+    database::transaction,
+    dialect::Dialect,
+    error::sql,
+    fold::fold,
+    ids,
+    page::{After, ROWS_MAX, Value},
+    statement::Statement,
+    time::{ever, micros, timestamp},
+    words::words,
+};
+
+words! {
+    /// Whether an account is backed up.
+    Status in "status" {
+        /// Known, and not backed up.
+        Inactive = "inactive",
+        /// Backed up as the schedule says.
+        Active = "active",
+        /// Not backed up until somebody says so.
+        Paused = "paused",
+        /// Gone at the source, or put aside: its backups are kept.
+        Archived = "archived",
+    }
+}
+
+words! {
+    /// What the last run came to.
+    LastResult in "last_result" {
+        /// There was none.
+        NeverRun = "never run",
+        /// A job waits for a worker.
+        Scheduled = "scheduled",
+        /// A worker is at it.
+        InProgress = "in progress",
+        /// Everything was copied.
+        Success = "success",
+        /// Some items were not.
+        Partial = "partial",
+        /// The account could not be backed up.
+        Failed = "failed",
+    }
+}
+
+words! {
+    /// What a person does to accounts.
+    StatusChange {
+        /// Inactive and paused accounts become active.
+        Activate = "activate",
+        /// Active accounts are paused.
+        Pause = "pause",
+        /// All but archived ones are archived.
+        Archive = "archive",
+    }
+}
+
+impl StatusChange {
+    fn transition(self) -> (&'static str, Status) {
+        match self {
+            Self::Activate => ("status IN ('inactive', 'paused')", Status::Active),
+            Self::Pause => ("status = 'active'", Status::Paused),
+            Self::Archive => ("status <> 'archived'", Status::Archived),
+        }
+    }
+}
+
+words! {
+    /// By what a list of accounts is sorted.
+    AccountSort {
+        /// The name.
+        Name = "name",
+        /// The mail address.
+        Address = "address",
+        /// The status.
+        Status = "status",
+        /// The last result.
+        LastResult = "result",
+        /// The last backup that was a success or partial.
+        LastSuccess = "backup",
+        /// The size of what was backed up.
+        Size = "size",
+    }
+}
+
+impl AccountSort {
+    fn column(self) -> &'static str {
+        match self {
+            Self::Name => "name_folded",
+            Self::Address => "address_folded",
+            Self::Status => "status",
+            Self::LastResult => "last_result",
+            Self::LastSuccess => "last_success_at",
+            Self::Size => "size_bytes",
+        }
+    }
+
+    fn value(self, row: &AnyRow) -> Value {
+        match self {
+            Self::LastSuccess | Self::Size => Value::Number(row.get(self.column())),
+            _ => Value::Text(row.get(self.column())),
+        }
+    }
+}
+
+/// Which accounts of a task.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct AccountFilter {
+    /// Those with this status.
+    pub status: Option<Status>,
+    /// Those with this last result.
+    pub last_result: Option<LastResult>,
+    /// Those whose name or address contains this, whatever the case.
+    pub text: Option<String>,
+    /// These. An empty list means none.
+    pub keys: Option<Vec<AccountKey>>,
+}
+
+/// An account as discovery saw it.
+#[derive(Clone, Debug)]
+pub struct Discovered {
+    /// Its id at the source.
+    pub source: AccountId,
+    /// Its name now.
+    pub name: String,
+    /// Its address now.
+    pub address: String,
+}
+
+/// An account.
+#[derive(Clone, Debug)]
+pub struct Account {
+    /// Which one, here.
+    pub key: AccountKey,
+    /// Its task.
+    pub task: TaskId,
+    /// The service.
+    pub service: Service,
+    /// The tenant.
+    pub tenant: TenantId,
+    /// Which one, at the source.
+    pub source: AccountId,
+    /// Its name when it was last seen.
+    pub name: String,
+    /// Its address when it was last seen.
+    pub address: String,
+    /// Whether it is backed up.
+    pub status: Status,
+    /// What the last run came to.
+    pub last_result: LastResult,
+    /// When a run last began.
+    pub last_attempt_at: Option<Timestamp>,
+    /// When a run was last a success, or partial.
+    pub last_success_at: Option<Timestamp>,
+    /// The snapshot that the catalog accepted last: where the next run goes on.
+    pub snapshot: Option<String>,
+    /// Bytes of what the newest snapshot holds.
+    pub size_bytes: u64,
+    /// Items in the newest snapshot.
+    pub items: u64,
+    /// Items that are not in it and should be.
+    pub failures: u64,
+    /// When it was first seen.
+    pub created_at: Timestamp,
+}
+
+/// How many accounts are put into one statement. SQLite allows 32,766 parameters, PostgreSQL 65,535.
+const ROWS_PER_STATEMENT: usize = 500;
+
+impl Organization {
+    /// Notes which accounts the source has: new ones become inactive accounts of the task, known ones get their name and address of now. An account
+    /// that is another task's already stays there. Returns how many are new.
+    ///
+    /// # Errors
+    /// When there is no such task here.
+    pub async fn note_accounts(
+        &self,
+        task: TaskId,
+        tenant: &TenantId,
+        found: &[Discovered],
+        now: Timestamp,
+    ) -> Result<u64> {
+        let service = service_word(self.task(task).await?.service);
+        let organization = self.id.to_string();
+        transaction!(self.catalog, "note accounts", |c| {
+            let mut new = 0;
+            for some in found.chunks(ROWS_PER_STATEMENT) {
+                let mut insert = Statement::new(
+                            "INSERT INTO accounts (id, organization_id, task_id, service, tenant_id, source_id, name, name_folded, address, address_folded,
+                                 created_at, status, last_result, last_attempt_at, last_success_at, snapshot, size_bytes, items, failures, fencing_token)
+                             SELECT v.*, 'inactive', 'never run', 0, 0, '', 0, 0, 0, 0 FROM (VALUES ",
+                        );
+                for (at, account) in some.iter().enumerate() {
+                    insert.push(if at == 0 { "" } else { ", " }).bind_row([
+                        AccountKey::new().to_string().into(),
+                        organization.as_str().into(),
+                        task.to_string().into(),
+                        service.into(),
+                        tenant.as_str().into(),
+                        account.source.as_str().into(),
+                        account.name.as_str().into(),
+                        fold(&account.name).into(),
+                        account.address.as_str().into(),
+                        fold(&account.address).into(),
+                        micros(now).into(),
+                    ]);
+                }
+                insert.push(") AS v WHERE true ON CONFLICT (organization_id, service, tenant_id, source_id) DO NOTHING");
+                let done = insert
+                    .build()
+                    .execute(&mut *c)
+                    .await
+                    .map_err(sql("note accounts"))?;
+                new += done.rows_affected();
+            }
+            for account in found {
+                sqlx::query(
+                            "UPDATE accounts SET name = $5, name_folded = $6, address = $7, address_folded = $8
+                             WHERE organization_id = $1 AND service = $2 AND tenant_id = $3 AND source_id = $4 AND (name <> $5 OR address <> $7)",
+                        )
+                        .bind(&organization)
+                        .bind(service)
+                        .bind(tenant.as_str())
+                        .bind(account.source.as_str())
+                        .bind(&account.name)
+                        .bind(fold(&account.name))
+                        .bind(&account.address)
+                        .bind(fold(&account.address))
+                        .execute(&mut *c)
+                        .await
+                        .map_err(sql("note an account's name"))?;
+            }
+            Ok(new)
+        })
+    }
+
+    /// A page of a task's accounts.
+    ///
+    /// # Errors
+    /// When the token belongs to another list or order.
+    pub async fn accounts(
+        &self,
+        task: TaskId,
+        filter: &AccountFilter,
+        sort: AccountSort,
+        direction: Direction,
+        after: Option<&PageToken>,
+        rows: u32,
+    ) -> Result<Page<Account>> {
+        let list = format!("accounts {} {}", sort.word(), direction.order());
+        let rows = rows.clamp(1, ROWS_MAX);
+        let mut query = Statement::new("SELECT * FROM accounts");
+        self.narrow(&mut query, task, filter);
+        if let Some(token) = after {
+            let after = token.read(&list)?;
+            query.push(&format!(
+                " AND ({}, id) {} (",
+                sort.column(),
+                direction.beyond()
+            ));
+            query.bind(after.value).push(", ").bind(after.id).push(")");
+        }
+        query.push(&format!(
+            " ORDER BY {column} {order}, id {order} LIMIT {}",
+            rows + 1,
+            column = sort.column(),
+            order = direction.order()
+        ));
+        let mut found = query
+            .build()
+            .fetch_all(&self.catalog.pool)
+            .await
+            .map_err(sql("list accounts"))?;
+        let more = found.len() > rows as usize;
+        found.truncate(rows as usize);
+        let next = found.last().filter(|_| more).map(|last| {
+            PageToken::new(&After {
+                list,
+                value: sort.value(last),
+                id: last.get("id"),
+            })
+        });
+        let rows = found.iter().map(row).collect::<Result<_>>()?;
+        Ok(Page { rows, next })
+    }
+
+    /// How many of a task's accounts match.
+    ///
+    /// # Errors
+    /// When the database cannot be asked.
+    pub async fn count_accounts(&self, task: TaskId, filter: &AccountFilter) -> Result<u64> {
+        let mut query = Statement::new("SELECT COUNT(*) AS n FROM accounts");
+        self.narrow(&mut query, task, filter);
+        let found = query
+            .build()
+            .fetch_one(&self.catalog.pool)
+            .await
+            .map_err(sql("count accounts"))?;
+        Ok(unsigned(&found, "n"))
+    }
+
+    /// One of the accounts.
+    ///
+    /// # Errors
+    /// When there is no such account here.
+    pub async fn account(&self, key: AccountKey) -> Result<Account> {
+        let found = sqlx::query("SELECT * FROM accounts WHERE organization_id = $1 AND id = $2")
+            .bind(self.id.to_string())
+            .bind(key.to_string())
+            .fetch_optional(&self.catalog.pool)
+            .await
+            .map_err(sql("read an account"))?;
+        row(&found.ok_or(Error::NotFound("account"))?)
+    }
+
+    /// Changes the status of those of a task's accounts that match and to which the change applies. Returns how many it changed.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub async fn change_status(
+        &self,
+        task: TaskId,
+        filter: &AccountFilter,
+        change: StatusChange,
+    ) -> Result<u64> {
+        let (from, to) = change.transition();
+        let mut query = Statement::new("UPDATE accounts SET status = ");
+        query.bind(to.word());
+        self.narrow(&mut query, task, filter);
+        query.push(&format!(" AND {from}"));
+        let done = query
+            .build()
+            .execute(&self.catalog.pool)
+            .await
+            .map_err(sql("change accounts"))?;
+        Ok(done.rows_affected())
+    }
+
+    /// The one place in which a list of accounts is narrowed: to this organization before anything else.
+    pub(crate) fn narrow(&self, query: &mut Statement, task: TaskId, filter: &AccountFilter) {
+        query
+            .push(" WHERE organization_id = ")
+            .bind(self.id.to_string())
+            .push(" AND task_id = ")
+            .bind(task.to_string());
+        if let Some(status) = filter.status {
+            query.push(" AND status = ").bind(status.word());
+        }
+        if let Some(result) = filter.last_result {
+            query.push(" AND last_result = ").bind(result.word());
+        }
+        if let Some(text) = filter.text.as_deref().filter(|text| !text.is_empty()) {
+            let position = self.catalog.dialect.position();
+            for (column, before, after) in [
+                ("name_folded", " AND (", ""),
+                ("address_folded", " OR ", ")"),
+            ] {
+                query.push(&format!("{before}{position}({column}, "));
+                query.bind(fold(text)).push(&format!(") > 0{after}"));
+            }
+        }
+        if let Some(keys) = &filter.keys {
+            query.push(" AND id IN (NULL");
+            for key in keys {
+                query.push(", ").bind(key.to_string());
+            }
+            query.push(")");
+        }
+    }
+}
+
+impl Catalog {
+    /// Sees to it that no fencing token up to `token` is given out again for an account: its repository says that a run had that one. For a
+    /// database that was restored from an older copy.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub async fn raise_fencing_token(&self, key: AccountKey, token: u64) -> Result<()> {
+        let token =
+            i64::try_from(token).map_err(|_| Error::Invalid("the fencing token is too large"))?;
+        sqlx::query("UPDATE accounts SET fencing_token = $2 WHERE id = $1 AND fencing_token < $2")
+            .bind(key.to_string())
+            .bind(token)
+            .execute(&self.pool)
+            .await
+            .map_err(sql("raise a fencing token"))?;
+        Ok(())
+    }
+}
+
+impl Dialect {
+    /// The function that tells where a text is in another, from 1; 0 for nowhere.
+    fn position(self) -> &'static str {
+        match self {
+            Self::Sqlite => "instr",
+            Self::Postgres => "strpos",
+        }
+    }
+}
+
+pub(crate) fn row(row: &AnyRow) -> Result<Account> {
+    let tenant: String = row.get("tenant_id");
+    let source: String = row.get("source_id");
+    let snapshot: String = row.get("snapshot");
+    Ok(Account {
+        key: ids::read(row, "id")?,
+        task: ids::read(row, "task_id")?,
+        service: service(row)?,
+        tenant: TenantId::new(tenant).map_err(|_| Error::Unreadable("tenant_id"))?,
+        source: AccountId::new(source).map_err(|_| Error::Unreadable("source_id"))?,
+        name: row.get("name"),
+        address: row.get("address"),
+        status: Status::read(row)?,
+        last_result: LastResult::read(row)?,
+        last_attempt_at: ever(row.get("last_attempt_at")),
+        last_success_at: ever(row.get("last_success_at")),
+        snapshot: (!snapshot.is_empty()).then_some(snapshot),
+        size_bytes: unsigned(row, "size_bytes"),
+        items: unsigned(row, "items"),
+        failures: unsigned(row, "failures"),
+        created_at: timestamp(row.get("created_at")),
+    })
+}
+
+/// A number that is never negative.
+pub(crate) fn unsigned(row: &AnyRow, column: &str) -> u64 {
+    row.get::<i64, _>(column).unsigned_abs()
+}
+
+/// A number for the database; what is too large for it is as large as it can be.
+pub(crate) fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}

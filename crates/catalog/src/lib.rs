@@ -1,0 +1,48 @@
+//! The control plane: organizations, users, sessions, connections, tasks, accounts, runs, jobs, failures and the audit, in SQL.
+//!
+//! It is who, what and when; the backed-up data and the truth about it lie in the repositories, so that a lost database loses nothing that
+//! cannot be rebuilt. One SQL text serves SQLite and PostgreSQL; the few fragments that differ are in `dialect`.
+//!
+//! What an organization owns is reached through [`Catalog::organization`] alone: the [`Organization`] that it returns puts its id into every
+//! statement, and nothing of another organization can be named through it. What workers and the scheduler do for all of them is on [`Catalog`] itself.
+//!
+//! There is no time, no randomness but that of new ids, and no key here: who calls says what time it is, and hands in what is sealed already.
+
+mod accounts;
+mod audit;
+mod connections;
+mod database;
+mod dialect;
+mod error;
+mod failures;
+mod fold;
+mod ids;
+mod jobs;
+mod organizations;
+mod page;
+mod runs;
+mod sessions;
+mod statement;
+mod tasks;
+mod time;
+mod users;
+mod words;
+
+pub use accounts::{
+    Account, AccountFilter, AccountSort, Discovered, LastResult, Status, StatusChange,
+};
+pub use audit::{AuditEntry, ChainCheck, NewAudit};
+pub use connections::{Connection, CredentialKind, Health, NewConnection};
+pub use database::Catalog;
+pub use error::{Error, Kind, Result};
+pub use failures::{Failure, ItemReport};
+pub use ids::{AccountKey, ConnectionId, FailureId, JobId, OrganizationId, RunId, TaskId, UserId};
+pub use jobs::{
+    Claim, Finished, Job, JobKind, JobResult, JobState, Lease, NewJob, Progress, Wanted,
+};
+pub use organizations::{NewOrganization, Organization, OrganizationRow};
+pub use page::{Direction, Page, PageToken};
+pub use runs::{Run, RunCause, RunTotals};
+pub use sessions::{NewSession, Session};
+pub use tasks::{NewTask, Task};
+pub use users::{NewUser, Role, User};

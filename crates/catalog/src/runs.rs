@@ -1,0 +1,308 @@
+//! Runs: one execution of a task, with a job for each account.
+
+use jiff::Timestamp;
+use sqlx::{AnyConnection, Row, any::AnyRow};
+
+use crate::{
+    AccountFilter, Error, JobId, JobResult, JobState, NewJob, Organization, Result, RunId, TaskId,
+    accounts::unsigned,
+    database::transaction,
+    error::sql,
+    ids,
+    jobs::Wanted,
+    statement::Statement,
+    time::{ever, micros, timestamp},
+    words::words,
+};
+
+words! {
+    /// Why there is a run.
+    RunCause in "cause" {
+        /// It was time.
+        Schedule = "schedule",
+        /// Somebody wanted it at once.
+        BackupNow = "backup now",
+        /// Somebody wants something back.
+        Restore = "restore",
+        /// Repositories are tidied.
+        Maintenance = "maintenance",
+    }
+}
+
+/// A run.
+#[derive(Clone, Debug)]
+pub struct Run {
+    /// Which one.
+    pub id: RunId,
+    /// Its task.
+    pub task: TaskId,
+    /// Why there is one.
+    pub cause: RunCause,
+    /// What its workers are to do.
+    pub wanted: Wanted,
+    /// When it began.
+    pub started_at: Timestamp,
+    /// When its last job was over.
+    pub finished_at: Option<Timestamp>,
+}
+
+/// What the jobs of a run come to so far.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct RunTotals {
+    /// Jobs in all.
+    pub jobs: u64,
+    /// Those that wait for a worker.
+    pub queued: u64,
+    /// Those that a worker is at.
+    pub running: u64,
+    /// Those that are paused.
+    pub paused: u64,
+    /// Those that were cancelled.
+    pub cancelled: u64,
+    /// Those that copied everything.
+    pub success: u64,
+    /// Those that left some items out.
+    pub partial: u64,
+    /// Those that came to nothing.
+    pub failed: u64,
+    /// Items done.
+    pub items: u64,
+    /// Bytes done.
+    pub bytes: u64,
+}
+
+impl Organization {
+    /// Begins a run with a job for each of the task's accounts that match and have no active job. Returns the run and how many jobs it has; a run
+    /// without a job is not begun.
+    ///
+    /// # Errors
+    /// When there is no such task here.
+    pub async fn begin_run(
+        &self,
+        task: TaskId,
+        cause: RunCause,
+        filter: &AccountFilter,
+        job: &NewJob,
+        now: Timestamp,
+    ) -> Result<Option<(RunId, u64)>> {
+        self.task(task).await?;
+        let id = RunId::new();
+        transaction!(self.catalog, "begin a run", |c| {
+            let mut select = Statement::new("SELECT id FROM accounts");
+            self.narrow(&mut select, task, filter);
+            select.push(" ORDER BY name_folded, id");
+            let accounts = select
+                .build()
+                .fetch_all(&mut *c)
+                .await
+                .map_err(sql("choose accounts"))?;
+            if accounts.is_empty() {
+                return Ok(None);
+            }
+            sqlx::query(
+                        "INSERT INTO runs (id, organization_id, task_id, cause, wanted, started_at, finished_at) VALUES ($1, $2, $3, $4, 'go', $5, 0)",
+                    )
+                    .bind(id.to_string())
+                    .bind(self.id.to_string())
+                    .bind(task.to_string())
+                    .bind(cause.word())
+                    .bind(micros(now))
+                    .execute(&mut *c)
+                    .await
+                    .map_err(sql("begin a run"))?;
+            let mut jobs = 0;
+            for account in &accounts {
+                jobs += self.enqueue(c, id, account.get("id"), job, now).await?;
+            }
+            if jobs == 0 {
+                sqlx::query("DELETE FROM runs WHERE id = $1")
+                    .bind(id.to_string())
+                    .execute(c)
+                    .await
+                    .map_err(sql("drop an empty run"))?;
+                return Ok(None);
+            }
+            Ok(Some((id, jobs)))
+        })
+    }
+
+    /// Puts one job into the queue, unless its account has an active one. Returns how many it put there.
+    async fn enqueue(
+        &self,
+        c: &mut AnyConnection,
+        run: RunId,
+        account: String,
+        job: &NewJob,
+        now: Timestamp,
+    ) -> Result<u64> {
+        let done = sqlx::query(
+            "INSERT INTO jobs (id, organization_id, run_id, account_id, kind, state, priority, not_before, owner, lease_ends_at, fencing_token,
+                 attempts, input, result, outcome, items_done, items_total, bytes_done, waiting_for, created_at, started_at, finished_at)
+             VALUES ($1, $2, $3, $4, $5, 'queued', $6, $7, '', 0, 0, 0, $8, '', '', 0, 0, 0, '', $7, 0, 0)
+             ON CONFLICT DO NOTHING",
+        )
+        .bind(JobId::new().to_string())
+        .bind(self.id.to_string())
+        .bind(run.to_string())
+        .bind(&account)
+        .bind(job.kind.word())
+        .bind(job.priority)
+        .bind(micros(now))
+        .bind(&job.input)
+        .execute(&mut *c)
+        .await
+        .map_err(sql("queue a job"))?;
+        if done.rows_affected() > 0 {
+            sqlx::query("UPDATE accounts SET last_result = 'scheduled' WHERE id = $1")
+                .bind(account)
+                .execute(c)
+                .await
+                .map_err(sql("note a scheduled account"))?;
+        }
+        Ok(done.rows_affected())
+    }
+
+    /// Tells a run to go on, to pause or to stop for good. Jobs that no worker is at follow at once, the others when their worker next asks, within
+    /// seconds.
+    ///
+    /// # Errors
+    /// When there is no such run here, or it is over.
+    pub async fn want(&self, run: RunId, wanted: Wanted, now: Timestamp) -> Result<()> {
+        transaction!(self.catalog, "steer a run", |c| {
+            let done = sqlx::query("UPDATE runs SET wanted = $3 WHERE organization_id = $1 AND id = $2 AND finished_at = 0")
+                        .bind(self.id.to_string())
+                        .bind(run.to_string())
+                        .bind(wanted.word())
+                        .execute(&mut *c)
+                        .await
+                        .map_err(sql("steer a run"))?;
+            if done.rows_affected() == 0 {
+                return Err(Error::NotFound("run that is not over"));
+            }
+            let statement = match wanted {
+                Wanted::Go => {
+                    "UPDATE jobs SET state = 'queued', not_before = $2 WHERE run_id = $1 AND state = 'paused'"
+                }
+                Wanted::Pause => {
+                    "UPDATE jobs SET state = 'paused', not_before = $2 WHERE run_id = $1 AND state = 'queued'"
+                }
+                Wanted::Cancel => {
+                    "UPDATE jobs SET state = 'cancelled', finished_at = $2 WHERE run_id = $1 AND state IN ('queued', 'paused')"
+                }
+            };
+            sqlx::query(statement)
+                .bind(run.to_string())
+                .bind(micros(now))
+                .execute(&mut *c)
+                .await
+                .map_err(sql("steer a run's jobs"))?;
+            close_if_over(c, &run.to_string(), now).await
+        })
+    }
+
+    /// A task's runs, the newest first.
+    ///
+    /// # Errors
+    /// When the database cannot be asked.
+    pub async fn runs(&self, task: TaskId, before: Option<RunId>, rows: u32) -> Result<Vec<Run>> {
+        let mut query = Statement::new("SELECT * FROM runs WHERE organization_id = ");
+        query
+            .bind(self.id.to_string())
+            .push(" AND task_id = ")
+            .bind(task.to_string());
+        if let Some(before) = before {
+            query.push(" AND id < ").bind(before.to_string());
+        }
+        query.push(" ORDER BY id DESC LIMIT ").bind(i64::from(rows));
+        let found = query
+            .build()
+            .fetch_all(&self.catalog.pool)
+            .await
+            .map_err(sql("list runs"))?;
+        found.iter().map(row).collect()
+    }
+
+    /// One run.
+    ///
+    /// # Errors
+    /// When there is no such run here.
+    pub async fn run(&self, id: RunId) -> Result<Run> {
+        let found = sqlx::query("SELECT * FROM runs WHERE organization_id = $1 AND id = $2")
+            .bind(self.id.to_string())
+            .bind(id.to_string())
+            .fetch_optional(&self.catalog.pool)
+            .await
+            .map_err(sql("read a run"))?;
+        row(&found.ok_or(Error::NotFound("run"))?)
+    }
+
+    /// What the jobs of a run come to so far.
+    ///
+    /// # Errors
+    /// When the database cannot be asked.
+    pub async fn run_totals(&self, id: RunId) -> Result<RunTotals> {
+        let found = sqlx::query(
+            "SELECT state, result, COUNT(*) AS jobs, CAST(SUM(items_done) AS BIGINT) AS items, CAST(SUM(bytes_done) AS BIGINT) AS bytes
+             FROM jobs WHERE organization_id = $1 AND run_id = $2 GROUP BY state, result",
+        )
+        .bind(self.id.to_string())
+        .bind(id.to_string())
+        .fetch_all(&self.catalog.pool)
+        .await
+        .map_err(sql("count a run's jobs"))?;
+        let mut totals = RunTotals::default();
+        for row in &found {
+            let jobs = unsigned(row, "jobs");
+            let place = match (JobState::read(row)?, JobResult::of(row)?) {
+                (JobState::Queued, _) => &mut totals.queued,
+                (JobState::Running, _) => &mut totals.running,
+                (JobState::Paused, _) => &mut totals.paused,
+                (JobState::Cancelled, _) => &mut totals.cancelled,
+                (JobState::Finished, Some(JobResult::Success)) => &mut totals.success,
+                (JobState::Finished, Some(JobResult::Partial)) => &mut totals.partial,
+                (JobState::Finished, Some(JobResult::Failed)) => &mut totals.failed,
+                (JobState::Finished, None) => return Err(Error::Unreadable("result")),
+            };
+            *place += jobs;
+            totals.jobs += jobs;
+            totals.items += unsigned(row, "items");
+            totals.bytes += unsigned(row, "bytes");
+        }
+        Ok(totals)
+    }
+}
+
+/// Notes that a run is over, when none of its jobs is active, and lets its accounts say what their last run came to.
+pub(crate) async fn close_if_over(c: &mut AnyConnection, run: &str, now: Timestamp) -> Result<()> {
+    sqlx::query(
+        "UPDATE accounts SET last_result = CASE WHEN failures > 0 THEN 'partial' WHEN last_success_at > 0 THEN 'success' ELSE 'never run' END
+         WHERE last_result IN ('scheduled', 'in progress')
+           AND id IN (SELECT account_id FROM jobs WHERE run_id = $1 AND state = 'cancelled')
+           AND NOT EXISTS (SELECT 1 FROM jobs WHERE account_id = accounts.id AND state IN ('queued', 'running', 'paused'))",
+    )
+    .bind(run)
+    .execute(&mut *c)
+    .await
+    .map_err(sql("note cancelled accounts"))?;
+    sqlx::query(
+        "UPDATE runs SET finished_at = $2 WHERE id = $1 AND finished_at = 0
+           AND NOT EXISTS (SELECT 1 FROM jobs WHERE run_id = $1 AND state IN ('queued', 'running', 'paused'))",
+    )
+    .bind(run)
+    .bind(micros(now))
+    .execute(c)
+    .await
+    .map_err(sql("close a run"))?;
+    Ok(())
+}
+
+fn row(row: &AnyRow) -> Result<Run> {
+    Ok(Run {
+        id: ids::read(row, "id")?,
+        task: ids::read(row, "task_id")?,
+        cause: RunCause::read(row)?,
+        wanted: Wanted::read(row)?,
+        started_at: timestamp(row.get("started_at")),
+        finished_at: ever(row.get("finished_at")),
+    })
+}

@@ -1,0 +1,278 @@
+//! Leases: one worker at a time has a job, whoever dies, sleeps or races.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
+};
+
+use catalog::{
+    AccountFilter, Catalog, Claim, Error, Finished, ItemReport, JobKind, JobResult, JobState,
+    LastResult, NewJob, Progress, RunCause, RunId, Wanted,
+};
+use model::FailureCause;
+
+use crate::stage::{Stage, Tenant, at, on_both};
+
+const LEASE: Duration = Duration::from_secs(60);
+
+fn backup() -> NewJob {
+    NewJob {
+        kind: JobKind::Backup,
+        priority: 0,
+        input: "{}".to_owned(),
+    }
+}
+
+fn finished(result: JobResult) -> Finished {
+    Finished {
+        result,
+        outcome: "{}".to_owned(),
+        progress: Progress {
+            items: 7,
+            items_total: 7,
+            bytes: 70,
+            waiting_for: String::new(),
+        },
+        snapshot: None,
+        failures: None,
+    }
+}
+
+async fn begin(tenant: &Tenant, now: i64) -> (RunId, u64) {
+    let filter = AccountFilter::default();
+    let begun = tenant
+        .organization
+        .begin_run(
+            tenant.task,
+            RunCause::BackupNow,
+            &filter,
+            &backup(),
+            at(now),
+        )
+        .await
+        .unwrap();
+    begun.unwrap()
+}
+
+async fn claim(catalog: &Catalog, worker: &str, now: i64) -> Option<Claim> {
+    catalog.claim(worker, LEASE, at(now)).await.unwrap()
+}
+
+on_both! {
+    async fn a_job_goes_from_queue_to_result_and_its_run_and_account_say_so(stage: Stage) {
+        let tenant = stage.tenant("anna").await;
+        let keys = tenant.accounts(&["A", "B"]).await;
+        let (run, jobs) = begin(&tenant, 1).await;
+        assert_eq!(jobs, 2);
+        let account = async |n: usize| tenant.organization.account(keys[n]).await.unwrap();
+        assert_eq!(account(0).await.last_result, LastResult::Scheduled);
+        let first = claim(&stage.catalog, "w", 2).await.unwrap();
+        assert_eq!((first.account, first.run, first.attempts), (keys[0], run, 1));
+        assert_eq!(account(0).await.last_result, LastResult::InProgress);
+        let progress = Progress { items: 3, items_total: 9, bytes: 30, waiting_for: "Outlook".to_owned() };
+        assert_eq!(stage.catalog.renew(&first.lease, &progress, LEASE, at(3)).await.unwrap(), Wanted::Go);
+        let shown = tenant.organization.jobs(run, 10).await.unwrap();
+        assert_eq!((shown[0].state, shown[0].progress.clone()), (JobState::Running, progress));
+        let failure = ItemReport {
+            item: "item".to_owned(),
+            cause: FailureCause::Corrupt,
+            attempts: 2,
+            first_seen_at: at(0),
+            last_tried_at: at(3),
+        };
+        let done = Finished {
+            snapshot: Some(("snapshot".to_owned(), 9, 90)),
+            failures: Some(vec![failure.clone()]),
+            ..finished(JobResult::Partial)
+        };
+        stage.catalog.finish(&first.lease, &done, at(4)).await.unwrap();
+        let a = account(0).await;
+        assert_eq!((a.last_result, a.snapshot.as_deref(), a.items, a.size_bytes, a.failures), (LastResult::Partial, Some("snapshot"), 9, 90, 1));
+        assert_eq!((a.last_attempt_at, a.last_success_at), (Some(at(2)), Some(at(4))));
+        let ledger = tenant.organization.failures(keys[0], None, 10).await.unwrap();
+        assert_eq!(ledger.iter().map(|line| &line.report).collect::<Vec<_>>(), [&failure]);
+        assert_eq!(tenant.organization.failures_by_cause().await.unwrap(), [(FailureCause::Corrupt, 1)]);
+        assert_eq!(tenant.organization.run(run).await.unwrap().finished_at, None);
+        let second = claim(&stage.catalog, "w", 5).await.unwrap();
+        assert!(claim(&stage.catalog, "w", 5).await.is_none());
+        stage.catalog.finish(&second.lease, &finished(JobResult::Failed), at(6)).await.unwrap();
+        assert_eq!(tenant.organization.run(run).await.unwrap().finished_at, Some(at(6)));
+        let totals = tenant.organization.run_totals(run).await.unwrap();
+        assert_eq!((totals.jobs, totals.partial, totals.failed, totals.items, totals.bytes), (2, 1, 1, 14, 140));
+        let b = account(1).await;
+        assert_eq!((b.last_result, b.last_success_at), (LastResult::Failed, None));
+    }
+
+    async fn an_account_has_one_active_job(stage: Stage) {
+        let tenant = stage.tenant("anna").await;
+        tenant.accounts(&["A", "B"]).await;
+        begin(&tenant, 1).await;
+        let filter = AccountFilter::default();
+        let again = tenant.organization.begin_run(tenant.task, RunCause::Schedule, &filter, &backup(), at(2)).await.unwrap();
+        assert_eq!(again, None, "a run without a job is not begun");
+        assert_eq!(tenant.organization.runs(tenant.task, None, 10).await.unwrap().len(), 1);
+        let first = claim(&stage.catalog, "w", 3).await.unwrap();
+        stage.catalog.finish(&first.lease, &finished(JobResult::Success), at(4)).await.unwrap();
+        let (_, jobs) = begin(&tenant, 5).await;
+        assert_eq!(jobs, 1, "only for the account whose job is over");
+    }
+
+    async fn a_dead_workers_job_is_taken_over_and_the_dead_one_is_fenced_off(stage: Stage) {
+        let tenant = stage.tenant("anna").await;
+        tenant.accounts(&["A"]).await;
+        begin(&tenant, 1).await;
+        let dead = claim(&stage.catalog, "dead", 2).await.unwrap();
+        assert!(claim(&stage.catalog, "other", 61).await.is_none(), "the lease lasts 60 seconds");
+        let other = claim(&stage.catalog, "other", 62).await.unwrap();
+        assert_eq!(other.lease.job, dead.lease.job);
+        assert_eq!(other.attempts, 2);
+        assert!(other.lease.fencing_token > dead.lease.fencing_token);
+        let lost = |result: Option<&Error>| assert!(matches!(result, Some(Error::LeaseLost)), "{result:?}");
+        lost(stage.catalog.renew(&dead.lease, &Progress::default(), LEASE, at(63)).await.as_ref().err());
+        lost(stage.catalog.finish(&dead.lease, &finished(JobResult::Success), at(63)).await.as_ref().err());
+        lost(stage.catalog.give_back(&dead.lease, at(63), at(63)).await.as_ref().err());
+        stage.catalog.finish(&other.lease, &finished(JobResult::Success), at(64)).await.unwrap();
+        lost(stage.catalog.finish(&other.lease, &finished(JobResult::Failed), at(65)).await.as_ref().err());
+    }
+
+    async fn the_same_worker_is_fenced_off_from_its_own_former_claim(stage: Stage) {
+        let tenant = stage.tenant("anna").await;
+        tenant.accounts(&["A"]).await;
+        begin(&tenant, 1).await;
+        let before = claim(&stage.catalog, "w", 2).await.unwrap();
+        let after = claim(&stage.catalog, "w", 100).await.unwrap();
+        assert!(stage.catalog.renew(&before.lease, &Progress::default(), LEASE, at(101)).await.is_err());
+        stage.catalog.renew(&after.lease, &Progress::default(), LEASE, at(101)).await.unwrap();
+    }
+
+    async fn a_paused_run_goes_on_and_a_cancelled_one_is_over(stage: Stage) {
+        let tenant = stage.tenant("anna").await;
+        let keys = tenant.accounts(&["A", "B"]).await;
+        let (run, _) = begin(&tenant, 1).await;
+        let running = claim(&stage.catalog, "w", 2).await.unwrap();
+        tenant.organization.want(run, Wanted::Pause, at(3)).await.unwrap();
+        assert!(claim(&stage.catalog, "w", 4).await.is_none());
+        assert_eq!(stage.catalog.renew(&running.lease, &Progress::default(), LEASE, at(4)).await.unwrap(), Wanted::Pause);
+        assert_eq!(stage.catalog.give_back(&running.lease, at(5), at(5)).await.unwrap(), JobState::Paused);
+        assert_eq!(tenant.organization.run_totals(run).await.unwrap().paused, 2);
+        assert_eq!(tenant.organization.run(run).await.unwrap().finished_at, None);
+        tenant.organization.want(run, Wanted::Go, at(6)).await.unwrap();
+        let running = claim(&stage.catalog, "w", 7).await.unwrap();
+        tenant.organization.want(run, Wanted::Cancel, at(8)).await.unwrap();
+        assert_eq!(tenant.organization.run(run).await.unwrap().finished_at, None, "a worker is still at it");
+        assert_eq!(stage.catalog.give_back(&running.lease, at(9), at(9)).await.unwrap(), JobState::Cancelled);
+        assert_eq!(tenant.organization.run(run).await.unwrap().finished_at, Some(at(9)));
+        assert_eq!(tenant.organization.run_totals(run).await.unwrap().cancelled, 2);
+        for key in keys {
+            assert_eq!(tenant.organization.account(key).await.unwrap().last_result, LastResult::NeverRun);
+        }
+        assert!(tenant.organization.want(run, Wanted::Go, at(10)).await.is_err(), "it is over");
+    }
+
+    async fn a_job_that_is_given_back_waits_for_its_time(stage: Stage) {
+        let tenant = stage.tenant("anna").await;
+        tenant.accounts(&["A"]).await;
+        begin(&tenant, 1).await;
+        let job = claim(&stage.catalog, "w", 2).await.unwrap();
+        assert_eq!(stage.catalog.give_back(&job.lease, at(30), at(3)).await.unwrap(), JobState::Queued);
+        assert!(claim(&stage.catalog, "w", 29).await.is_none());
+        assert!(claim(&stage.catalog, "w", 30).await.is_some());
+    }
+
+    async fn tokens_go_on_from_what_the_repository_says(stage: Stage) {
+        let tenant = stage.tenant("anna").await;
+        let keys = tenant.accounts(&["A"]).await;
+        stage.catalog.raise_fencing_token(keys[0], 41).await.unwrap();
+        stage.catalog.raise_fencing_token(keys[0], 5).await.unwrap();
+        begin(&tenant, 1).await;
+        assert_eq!(claim(&stage.catalog, "w", 2).await.unwrap().lease.fencing_token, 42);
+    }
+
+    async fn two_racing_workers_never_have_the_same_job(stage: Stage) {
+        race(stage, 2).await;
+    }
+
+    async fn sixteen_racing_workers_never_have_the_same_job(stage: Stage) {
+        race(stage, 16).await;
+    }
+}
+
+/// Workers claim, die now and then without a word, and finish, until no job is left. The history that they wrote is checked: at any time a job
+/// is one worker's, tokens only grow, and every job is finished once.
+async fn race(stage: Stage, workers: usize) {
+    const JOBS: usize = 40;
+    let tenant = stage.tenant("anna").await;
+    let names: Vec<_> = (0..JOBS).map(|n| format!("Account {n:03}")).collect();
+    let found: Vec<_> = names
+        .iter()
+        .map(|name| crate::stage::discovered(name))
+        .collect();
+    tenant
+        .organization
+        .note_accounts(tenant.task, &crate::stage::tenant_id(), &found, at(0))
+        .await
+        .unwrap();
+    let (run, jobs) = begin(&tenant, 1).await;
+    assert_eq!(jobs, JOBS as u64);
+    // Everybody has the same clock; each look at it is a second later, so that the leases of the dead end.
+    let clock = Arc::new(AtomicI64::new(10));
+    let tasks = (0..workers).map(|worker| {
+        let (catalog, clock, organization) = (
+            stage.catalog.clone(),
+            Arc::clone(&clock),
+            tenant.organization.clone(),
+        );
+        tokio::spawn(async move {
+            let name = format!("worker {worker}");
+            let mut history = Vec::new();
+            let mut turn = worker;
+            while organization.run(run).await.unwrap().finished_at.is_none() {
+                let now = clock.fetch_add(1, Ordering::SeqCst);
+                let Some(claim) = claim(&catalog, &name, now).await else {
+                    continue;
+                };
+                turn += 1;
+                let dies = turn.is_multiple_of(5);
+                history.push((claim.account, claim.lease.fencing_token, dies));
+                if dies {
+                    continue;
+                }
+                let now = clock.fetch_add(1, Ordering::SeqCst);
+                match catalog
+                    .finish(&claim.lease, &finished(JobResult::Success), at(now))
+                    .await
+                {
+                    // Others may have looked at the clock so often meanwhile that the lease is over.
+                    Ok(()) | Err(Error::LeaseLost) => {}
+                    Err(error) => panic!("{error:?}"),
+                }
+            }
+            history
+        })
+    });
+    let mut tokens = HashMap::<_, HashSet<_>>::new();
+    for task in tasks.collect::<Vec<_>>() {
+        for (account, token, _) in task.await.unwrap() {
+            assert!(
+                tokens.entry(account).or_default().insert(token),
+                "two claims of one account with the same token"
+            );
+        }
+    }
+    assert_eq!(tokens.len(), JOBS);
+    for given in tokens.values() {
+        let highest = *given.iter().max().unwrap();
+        assert_eq!(
+            highest,
+            given.len() as u64,
+            "tokens without a gap: no claim was lost or made twice"
+        );
+    }
+    let totals = tenant.organization.run_totals(run).await.unwrap();
+    assert_eq!((totals.jobs, totals.success), (JOBS as u64, JOBS as u64));
+    assert_eq!(totals.items, 7 * JOBS as u64, "every job was finished once");
+}

@@ -1,0 +1,77 @@
+//! Users and their sessions.
+
+use catalog::{ChainCheck, Error, NewSession, OrganizationId, Role};
+use jiff::Timestamp;
+
+use crate::stage::{Stage, at, on_both, organization, user};
+
+/// Sessions in these tests idle out after this.
+fn idle_since(now: i64) -> Timestamp {
+    at(now - 3_600)
+}
+
+on_both! {
+    async fn a_session_ends_by_time_by_idleness_by_sign_out_and_with_its_user(stage: Stage) {
+        let tenant = stage.tenant("anna").await;
+        let begin = async |token: &str, now: i64| {
+            let new = NewSession {
+                token_hash: token.to_owned(),
+                user: tenant.user,
+                organization: tenant.organization.id(),
+                expires_at: at(now + 10_000),
+            };
+            stage.catalog.begin_session(&new, at(now)).await.unwrap();
+        };
+        let is_there = async |token: &str, now: i64| {
+            let found = stage.catalog.session(token, idle_since(now), at(now)).await.unwrap();
+            found.is_some_and(|session| session.user.id == tenant.user)
+        };
+        begin("a", 0).await;
+        assert!(is_there("a", 10).await);
+        assert!(!is_there("b", 10).await);
+        // Used every half hour it goes on until its end; unused for an hour it is over.
+        for now in (1_800..10_000).step_by(1_800) {
+            assert!(is_there("a", now).await, "{now}");
+        }
+        assert!(!is_there("a", 10_000).await);
+        begin("b", 20_000).await;
+        assert!(!is_there("b", 23_601).await);
+        begin("c", 20_000).await;
+        stage.catalog.end_session("c").await.unwrap();
+        assert!(!is_there("c", 20_001).await);
+        begin("d", 20_000).await;
+        tenant.organization.set_password(tenant.user, "other").await.unwrap();
+        assert!(!is_there("d", 20_001).await);
+    }
+
+    async fn an_address_signs_in_one_person_whatever_its_case(stage: Stage) {
+        let tenant = stage.tenant("anna").await;
+        let found = stage.catalog.user_by_address("ANNA@Example.COM").await.unwrap().unwrap();
+        assert_eq!((found.id, found.address.as_str()), (tenant.user, "anna@example.com"));
+        assert!(stage.catalog.user_by_address("bob@example.com").await.unwrap().is_none());
+        let mut again = user("anna");
+        again.address = "Anna@EXAMPLE.com".to_owned();
+        let other = OrganizationId::new();
+        let refused = stage.catalog.found(&organization(other, "Other"), &again, at(1)).await;
+        assert!(matches!(refused, Err(Error::Exists("user"))), "{refused:?}");
+        // Neither half of it was made.
+        assert!(matches!(stage.catalog.organization(other).get().await, Err(Error::NotFound(_))));
+    }
+
+    async fn the_last_administrator_cannot_be_disabled(stage: Stage) {
+        let tenant = stage.tenant("anna").await;
+        let mut bob = user("bob");
+        bob.role = Role::Operator;
+        let bob = tenant.organization.add_user(&bob, at(1)).await.unwrap();
+        let refused = tenant.organization.disable_user(tenant.user).await;
+        assert!(matches!(refused, Err(Error::Invalid(_))), "{refused:?}");
+        tenant.organization.disable_user(bob).await.unwrap();
+        assert!(tenant.organization.user(bob).await.unwrap().disabled);
+        tenant.organization.add_user(&user("carol"), at(2)).await.unwrap();
+        tenant.organization.disable_user(tenant.user).await.unwrap();
+        assert_eq!(
+            tenant.organization.check_audit().await.unwrap(),
+            ChainCheck::Unbroken { entries: 0, last: String::new() }
+        );
+    }
+}
