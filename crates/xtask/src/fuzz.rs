@@ -89,8 +89,17 @@ fn names(manifest: &str) -> anyhow::Result<Vec<String>> {
 }
 
 fn build(target: Option<&str>) -> anyhow::Result<()> {
+    if surroundings::is_ci() {
+        // cargo-fuzz cannot be told to keep to the lock file.
+        let mut cargo = Command::new("cargo");
+        cargo.current_dir(workspace().join("fuzz"));
+        surroundings::output(cargo.args(["metadata", "--locked", "--format-version", "1"]))
+            .context("fuzz/Cargo.lock is out of date: run `cargo xtask fuzz`, and commit it")?;
+    }
     let mut command = tools::cargo_fuzz()?;
-    command.args(["build", "--sanitizer", "none", "--target-dir", BUILT]);
+    // `--release` leaves it to fuzz/Cargo.toml which crates are built with their assertions.
+    command.args(["build", "--release", "--sanitizer", "none"]);
+    command.args(["--target-dir", BUILT]);
     surroundings::run(command.args(target))
 }
 
@@ -148,7 +157,7 @@ fn run_one(name: &str, seconds: u64) -> anyhow::Result<String> {
     if !output.status.success() {
         let lines: Vec<&str> = said.lines().collect();
         bail!(
-            "{}\nThe input is below {CRASHES}/{name}; `cargo fuzz tmin --sanitizer none --target-dir {BUILT} {name} FILE` makes it smaller.",
+            "{}\nThe input is below {CRASHES}/{name}; `cargo fuzz tmin --release --sanitizer none --target-dir {BUILT} {name} FILE` makes it smaller.",
             lines[lines.len().saturating_sub(SHOWN_LINES)..].join("\n")
         );
     }
