@@ -15,11 +15,6 @@ mod tests {
 
     #[test]
     fn the_kept_corpus_holds() {
-        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fuzz/corpus/mime");
-        let files = std::fs::read_dir(folder).expect("there is a corpus");
-        for file in files {
-            let path = file.expect("it can be listed").path();
-            letter(&std::fs::read(path).expect("it can be read"));
-        }
+        testkit::corpus::repeat(&[("mime", letter)]);
     }
 }

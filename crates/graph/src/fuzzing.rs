@@ -91,20 +91,8 @@ pub fn answer(bytes: &[u8]) {
 mod tests {
     use super::*;
 
-    /// The kept inputs of a fuzz target.
-    fn corpus(target: &str) -> Vec<Vec<u8>> {
-        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fuzz/corpus/");
-        let files = std::fs::read_dir(format!("{folder}{target}")).expect("there is a corpus");
-        let inputs = files.map(|file| std::fs::read(file?.path()));
-        inputs.collect::<Result<_, _>>().expect("it can be read")
-    }
-
     #[test]
     fn the_kept_corpus_holds() {
-        for (target, check) in [("page", page as fn(&[u8])), ("answer", answer)] {
-            let inputs = corpus(target);
-            assert!(!inputs.is_empty(), "{target} has no corpus");
-            inputs.iter().for_each(|input| check(input));
-        }
+        testkit::corpus::repeat(&[("page", page), ("answer", answer)]);
     }
 }

@@ -192,26 +192,14 @@ pub fn sealed_file(plain: &[u8]) {
 mod tests {
     use super::*;
 
-    /// The kept inputs of a fuzz target.
-    fn corpus(target: &str) -> Vec<Vec<u8>> {
-        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fuzz/corpus/");
-        let files = std::fs::read_dir(format!("{folder}{target}")).expect("there is a corpus");
-        let inputs = files.map(|file| std::fs::read(file?.path()));
-        inputs.collect::<Result<_, _>>().expect("it can be read")
-    }
-
     #[test]
     fn the_kept_corpus_holds() {
-        for (target, check) in [
-            ("pack_header", pack_header as fn(&[u8])),
+        testkit::corpus::repeat(&[
+            ("pack_header", pack_header),
             ("pack_tampering", pack_tampering),
             ("index_file", index_file),
             ("tree", tree),
             ("sealed_file", sealed_file),
-        ] {
-            let inputs = corpus(target);
-            assert!(!inputs.is_empty(), "{target} has no corpus");
-            inputs.iter().for_each(|input| check(input));
-        }
+        ]);
     }
 }

@@ -4,11 +4,13 @@
 //! * [`restic`] runs stock restic, the judge of every repository that we write.
 //! * [`csdl`] judges Graph JSON by Microsoft's own metadata, the judge of every response of the emulator.
 //! * [`postgres`] runs a PostgreSQL server for the tests of a process.
+//! * [`corpus`] repeats the kept inputs of the fuzz targets.
 //! * [`store`] is storage that writes down what is done to it and that fails or dies on request.
 //!
 //! Whatever is missing on a person's machine is passed over with a line on standard error; under `CI=true` it fails the test. It depends on no
 //! other crate of the workspace, so that a judge cannot share a mistake with what it judges.
 
+pub mod corpus;
 pub mod csdl;
 pub mod postgres;
 pub mod restic;
