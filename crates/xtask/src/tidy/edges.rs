@@ -11,6 +11,17 @@ pub(crate) struct Edges {
     pub(crate) tests_use: &'static [&'static str],
 }
 
+/// What judges the whole from outside may use all of it.
+const JUDGES_USE: &[&str] = &[
+    "model",
+    "repository",
+    "graph",
+    "workload",
+    "engine",
+    "emulator",
+    "testkit",
+];
+
 /// From the bottom upwards.
 pub(crate) const EDGES: &[Edges] = &[
     Edges {
@@ -73,28 +84,12 @@ pub(crate) const EDGES: &[Edges] = &[
     },
     Edges {
         name: "trials",
-        uses: &[
-            "model",
-            "repository",
-            "graph",
-            "workload",
-            "engine",
-            "emulator",
-            "testkit",
-        ],
+        uses: JUDGES_USE,
         tests_use: &[],
     },
     Edges {
         name: "bench",
-        uses: &[
-            "model",
-            "repository",
-            "graph",
-            "workload",
-            "engine",
-            "emulator",
-            "testkit",
-        ],
+        uses: JUDGES_USE,
         tests_use: &[],
     },
     Edges {
