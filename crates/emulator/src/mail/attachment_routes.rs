@@ -26,7 +26,7 @@ const PAGE: PageSize = PageSize {
 
 /// `GET messages/{message}/attachments`.
 pub(crate) fn list(call: &Call) -> Result<Reply, GraphError> {
-    let options = options(&call.query)?;
+    let options = Options::parse(&call.query, &ATTACHMENT)?;
     with_mailbox(call, |mailbox| {
         let key = message(call, mailbox)?;
         let message = mailbox.existing_message(key)?;
@@ -43,7 +43,7 @@ pub(crate) fn list(call: &Call) -> Result<Reply, GraphError> {
 
 /// `GET messages/{message}/attachments/{attachment}`.
 pub(crate) fn get(call: &Call) -> Result<Reply, GraphError> {
-    let options = options(&call.query)?;
+    let options = Options::parse(&call.query, &ATTACHMENT)?;
     with_mailbox(call, |mailbox| {
         let (key, attachment) = find(call, mailbox)?;
         let message = mailbox.existing_message(key)?;
@@ -71,7 +71,7 @@ pub(crate) fn create(call: &Call) -> Result<Reply, GraphError> {
         let key = message(call, mailbox)?;
         let attachment = write_json::attachment(&body, 0, call.now)?;
         let attachment = attach(call, mailbox, key, attachment)?;
-        let options = options(&Query::default())?;
+        let options = Options::parse(&Query::default(), &ATTACHMENT)?;
         let message = mailbox.existing_message(key)?;
         let row = render(call, mailbox, message, &attachment, &options);
         Ok(created(options.entity(call, &context(call), row)))
@@ -143,22 +143,6 @@ fn render(
 fn context(call: &Call) -> String {
     let message = call.param("message");
     user_context(call, &format!("messages('{message}')/attachments"))
-}
-
-/// The options; the cast in `$expand=microsoft.graph.itemAttachment/item` says what is true of every item.
-fn options(query: &Query) -> Result<Options, GraphError> {
-    const CAST: &str = "microsoft.graph.itemattachment/";
-    let plain: Vec<String> = query
-        .iter()
-        .map(|(name, value)| {
-            let cast = value
-                .get(..CAST.len())
-                .is_some_and(|start| start.eq_ignore_ascii_case(CAST));
-            let value = if cast { &value[CAST.len()..] } else { value };
-            format!("{name}={value}")
-        })
-        .collect();
-    Options::parse(&Query::parse_nested(&plain.join(";"))?, &ATTACHMENT)
 }
 
 /// A file that was uploaded in ranges.
