@@ -74,6 +74,8 @@ pub enum SignIn {
     ExpiredSecret,
     /// The certificate is unknown to the application, expired, or its assertion was refused.
     WrongCertificate,
+    /// The certificate's assertion was refused for its time, and this machine's clock is minutes off Microsoft's: set it.
+    WrongClock,
     /// There is no such application in the tenant.
     UnknownApplication,
     /// The application is disabled.

@@ -18,9 +18,9 @@ use std::{
 
 use model::{AccountId, SharedClock, TenantId};
 
-pub(crate) use advice::Advice;
 #[cfg(any(fuzzing, test))]
 pub(crate) use advice::CLOSED_MAX;
+pub(crate) use advice::{Advice, answered_at};
 pub(crate) use lane::Lane;
 pub use waiting::{WaitCause, Waiting};
 

@@ -101,13 +101,18 @@ impl Gateway {
 
     fn headers(&self, ids: &RequestIds) -> HeaderMap {
         let mut headers = HeaderMap::new();
-        let date = self.clock.now().strftime("%a, %d %b %Y %H:%M:%S GMT");
-        insert(&mut headers, "date", &date.to_string());
+        insert(&mut headers, "date", &self.date());
         insert(&mut headers, "cache-control", "no-store, no-cache");
         insert(&mut headers, "request-id", &ids.request.to_string());
         insert(&mut headers, "client-request-id", &ids.client);
         insert(&mut headers, "x-ms-ags-diagnostic", DIAGNOSTIC);
         headers
+    }
+
+    /// The time as the header `Date` has it.
+    pub(super) fn date(&self) -> String {
+        let now = self.clock.now();
+        now.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
     }
 }
 

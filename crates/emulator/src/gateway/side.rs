@@ -15,7 +15,7 @@ impl Gateway {
         let ids = self.ids(&incoming.headers);
         let now = self.clock.now();
         let verdict = self.judge(incoming, &incoming.path, None);
-        let answered = match &verdict.replace {
+        let mut answered = match &verdict.replace {
             Some(fault) => self.injected(fault, incoming, &ids),
             None => {
                 let request = LoginRequest {
@@ -34,6 +34,8 @@ impl Gateway {
                 }
             }
         };
+        // Without it the HTTP server would set the real time.
+        answer::insert(&mut answered.headers, "date", &self.date());
         let mut outgoing = answer::alter(answered, &verdict, incoming);
         answer::insert(
             &mut outgoing.headers,

@@ -46,9 +46,14 @@ fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
     let value = text(headers, RETRY_AFTER.as_str())?;
     seconds(headers, RETRY_AFTER.as_str()).or_else(|| {
         let until = date(value)?;
-        let now = text(headers, DATE.as_str()).and_then(date).unwrap_or(now);
+        let now = answered_at(headers).unwrap_or(now);
         Duration::try_from(until.duration_since(now)).ok()
     })
+}
+
+/// When the server answered, by its own clock.
+pub(crate) fn answered_at(headers: &HeaderMap) -> Option<Timestamp> {
+    text(headers, DATE.as_str()).and_then(date)
 }
 
 fn seconds(headers: &HeaderMap, name: &str) -> Option<Duration> {

@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use data_encoding::{BASE64, BASE64_NOPAD, BASE64URL, BASE64URL_NOPAD};
 use http::{HeaderMap, header::WWW_AUTHENTICATE};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 use serde_json::Value;
 
 use crate::{
     error::{Codes, Error, Kind, SignIn},
-    governor::Advice,
+    governor::{Advice, answered_at},
     request::Request,
     retry::{Reason, Verdict, judge_answer},
     transport::Answer,
@@ -20,6 +20,12 @@ use crate::{
 
 /// Numbers by which Entra ID says that it is busy.
 const PASSING: &[u64] = &[90033, 90024];
+
+/// Numbers by which Entra ID says that an assertion's times do not fit.
+const OUT_OF_TIME: &[u64] = &[700_024, 50_013];
+/// So far Entra ID forgives a clock.
+const FORGIVEN: SignedDuration = SignedDuration::from_mins(5);
+const NO_TOKEN: &str = "no token was issued";
 
 /// Judges an error of the token endpoint, and says how long it told us to wait.
 pub(crate) fn judge(
@@ -40,14 +46,23 @@ pub(crate) fn judge(
         return (verdict, told);
     };
     let again = PASSING.contains(&number).then_some(Reason::Transient);
-    let kind = match again {
-        Some(_) => Kind::Unavailable,
-        None => Kind::SignIn(classify(number)),
+    let (kind, what) = match again {
+        Some(_) => (Kind::Unavailable, NO_TOKEN),
+        None if OUT_OF_TIME.contains(&number) && is_off(now, &answer.headers) => (
+            Kind::SignIn(SignIn::WrongClock),
+            "no token was issued, because this machine's clock is off by more than five minutes: set it",
+        ),
+        None => (Kind::SignIn(classify(number)), NO_TOKEN),
     };
-    let error = Error::new(kind, "no token was issued")
+    let error = Error::new(kind, what)
         .with_status(answer.status)
         .with_codes(Codes::one(format!("AADSTS{number}")));
     (Verdict { again, error }, told)
+}
+
+/// Whether our clock differs from the answer's `Date` by more than is forgiven.
+fn is_off(now: Timestamp, headers: &HeaderMap) -> bool {
+    answered_at(headers).is_some_and(|theirs| theirs.duration_until(now).abs() > FORGIVEN)
 }
 
 fn classify(number: u64) -> SignIn {

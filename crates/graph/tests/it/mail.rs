@@ -8,7 +8,7 @@ use graph::{
     Client, Cloud, Credential, Kind, Link, Options, Pages, Request, Result, Scope,
     UPLOAD_CHUNK_BYTES, segment,
 };
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use model::{Clock, SimulatedClock, TenantId};
 use rsa::{RsaPublicKey, pkcs1::DecodeRsaPublicKey, pkcs8::EncodePublicKey};
 use serde::Deserialize;
@@ -203,15 +203,28 @@ async fn a_certificate_signs_in_until_it_is_taken_away() {
         expires: bench.clock.now() + Duration::from_secs(86_400),
     });
     tenant.set_app(app.clone());
-    let sign_in = async |credential: Credential| {
+    let sign_in_at = async |clock: &SimulatedClock, credential: Credential| {
         let options = Options {
             credential,
-            ..options(&bench.emulator, &bench.clock)
+            ..options(&bench.emulator, clock)
         };
         Client::new(options).expect("good options").sign_in().await
     };
+    let sign_in = async |credential| sign_in_at(&bench.clock, credential).await;
     let credential = Credential::certificate(&made.pem, &made.key_pem).expect("a pair");
     sign_in(credential.clone()).await.expect("a token");
+    // Abuse 53: what is wrong with the assertion is then not the certificate.
+    for seconds in [301, 86_400, -86_400] {
+        let clock = SimulatedClock::new(bench.clock.now() + SignedDuration::from_secs(seconds));
+        let error = sign_in_at(&clock, credential.clone()).await;
+        let error = error.expect_err("an assertion of another time");
+        assert_eq!(
+            error.kind(),
+            Kind::SignIn(graph::SignIn::WrongClock),
+            "{error}"
+        );
+        assert!(error.to_string().contains("clock is off"), "{error}");
+    }
     app.certificates.clear();
     tenant.set_app(app);
     let error = sign_in(credential)

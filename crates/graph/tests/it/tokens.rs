@@ -132,6 +132,8 @@ async fn refusals_of_entra_say_what_to_repair() {
     check(7_000_215, SignIn::WrongSecret).await;
     check(7_000_222, SignIn::ExpiredSecret).await;
     check(700_027, SignIn::WrongCertificate).await;
+    // Its times do not fit, and nothing says that the clock is wrong.
+    check(700_024, SignIn::WrongCertificate).await;
     check(700_016, SignIn::UnknownApplication).await;
     check(7_000_112, SignIn::DisabledApplication).await;
     check(90_002, SignIn::UnknownTenant).await;
