@@ -8,7 +8,10 @@ use std::{sync::Once, time::Duration};
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Method, StatusCode, header::CONTENT_LENGTH};
 use model::SharedClock;
-use tokio::sync::Semaphore;
+use tokio::{
+    sync::Semaphore,
+    time::{error::Elapsed, timeout},
+};
 use url::Url;
 
 use crate::{
@@ -25,6 +28,9 @@ const IDLE_CONNECTIONS_MAX: usize = 32;
 const SLOW_GRACE: Duration = Duration::from_secs(300);
 /// A line too slow for this could not back up a mailbox in a year.
 const SLOWEST_BYTES_PER_S: u64 = 256;
+/// A request's body may go out as slowly as this, and the silence that is given up begins after that: the system takes megabytes off our hands at once,
+/// so that nothing else tells what is on its way yet. At this speed a range of an upload takes eight minutes.
+const SLOWEST_UPLOAD_BYTES_PER_S: u64 = 8 * 1024;
 /// Memory set aside at first for a body, whatever it says about its length.
 const RESERVE_MAX_BYTES: usize = 1024 * 1024;
 /// A body that may be handed over is handed over in pieces of this size; a smaller one is held. Few mails are larger.
@@ -33,6 +39,7 @@ const PIECE_BYTES: usize = 2 * 1024 * 1024;
 #[derive(Debug)]
 pub(crate) struct Transport {
     http: reqwest::Client,
+    idle_timeout: Duration,
     clock: SharedClock,
     /// Each exchange may take a connection, and each connection takes a file descriptor (survival 26).
     places: Semaphore,
@@ -84,7 +91,6 @@ impl Transport {
             .referer(false)
             .gzip(true)
             .connect_timeout(CONNECT_TIMEOUT)
-            .read_timeout(idle_timeout)
             .pool_max_idle_per_host(IDLE_CONNECTIONS_MAX)
             .tcp_nodelay(true);
         if cloud.is_loopback() {
@@ -95,6 +101,7 @@ impl Transport {
             .map_err(|error| Error::invalid("the HTTP client cannot be set up").because(error))?;
         Ok(Self {
             http,
+            idle_timeout,
             clock,
             places: Semaphore::new(exchanges_max.max(1)),
         })
@@ -112,10 +119,13 @@ impl Transport {
             .http
             .request(outgoing.method.clone(), outgoing.url)
             .headers(outgoing.headers);
+        let mut patience = self.idle_timeout;
         if let Some(body) = outgoing.body {
+            patience += Duration::from_secs(body.len() as u64 / SLOWEST_UPLOAD_BYTES_PER_S);
             request = request.body(body);
         }
-        let mut response = request.send().await.map_err(not_sent)?;
+        let sent = timeout(patience, request.send()).await;
+        let mut response = sent.map_err(silent)?.map_err(not_sent)?;
         // Errors are small, and whoever sent the request wants to read them.
         let sink = outgoing.sink.filter(|_| response.status().is_success());
         let (body, bytes) = self
@@ -148,7 +158,11 @@ impl Transport {
         if let Some(sink) = &mut sink {
             sink.begin();
         }
-        while let Some(chunk) = response.chunk().await.map_err(cut)? {
+        loop {
+            let chunk = timeout(self.idle_timeout, response.chunk()).await;
+            let Some(chunk) = chunk.map_err(silent)?.map_err(cut)? else {
+                break;
+            };
             let length = handed_over + body.len() + chunk.len();
             if length > max_bytes {
                 return Err(too_large());
@@ -192,8 +206,6 @@ fn not_sent(error: reqwest::Error) -> Failure {
         (false, false, "the request cannot be made")
     } else if error.is_connect() {
         (false, true, "no connection")
-    } else if error.is_timeout() {
-        (true, true, "no answer in time")
     } else {
         (true, true, "the connection was lost")
     };
@@ -207,6 +219,10 @@ fn not_sent(error: reqwest::Error) -> Failure {
         is_passing: passing,
         error: Error::new(kind, what).because(error.without_url()),
     }
+}
+
+fn silent(_: Elapsed) -> Failure {
+    passing("no answer in time")
 }
 
 fn cut(error: reqwest::Error) -> Failure {

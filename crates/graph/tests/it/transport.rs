@@ -329,6 +329,29 @@ async fn a_slow_body_may_take_longer_than_silence_may_last() {
     assert_eq!(server.seen().len(), 1);
 }
 
+/// survival 17: a large body on a slow line is no silence.
+#[tokio::test]
+async fn what_is_sent_may_take_its_time() {
+    let server = Server::start(graph_only(|_, _| {
+        let head = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n";
+        Reply::Dripping(Vec::new(), [&head[..], b"{}"].concat())
+    }))
+    .await;
+    let client = Client::new(Options {
+        idle_timeout: server::DRIP * 10,
+        ..server.options()
+    })
+    .expect("good options");
+    let send = async |length: usize| {
+        let request = Request::post("/users/u/messages").json(&json!({"x": "x".repeat(length)}));
+        client.send(&mailbox("u"), request.expect("JSON")).await
+    };
+    let answer = send(64 * 1024).await;
+    assert_eq!(answer.expect("an answer").status, 200);
+    let given_up = send(1).await.expect_err("silence");
+    assert_eq!(given_up.kind(), Kind::OutcomeUnknown, "{given_up}");
+}
+
 /// abuse 57: a name that nobody knows. Nothing was sent, so nothing is in doubt.
 #[tokio::test]
 async fn a_name_without_an_address_is_reported_as_that() {
