@@ -197,7 +197,9 @@ impl Draft {
     /// stored before.
     ///
     /// Errors with [`Error::Locked`] when somebody excludes us, with [`Error::Pruned`] or [`Error::LockLost`] when somebody may have removed
-    /// what the snapshot needs; then, as after any error, the repository is as it was, and what was written is removed by the next prune.
+    /// what the snapshot needs; then, as after any error, the repository is as it was, and what was written is removed by the next prune. Only a
+    /// storage that fails between the writing of the snapshot and the last look at the lock, and at taking the snapshot back, too, leaves it there.
+    /// That is an error still: nobody can tell whether the lock excluded prunes until the end. The next run finds the snapshot and goes on from it.
     pub async fn commit(mut self, meta: SnapshotMeta) -> Result<Option<SnapshotId>> {
         let committed = self.try_commit(meta).await;
         let unlocked = self.reading.packer.unlock().await;
