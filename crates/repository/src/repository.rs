@@ -1,8 +1,9 @@
 //! A repository: made, opened, and the things that are read from it.
 
-use std::{fmt, path::PathBuf, sync::Arc};
+use std::{fmt, path::PathBuf, pin::pin, sync::Arc};
 
 use bytes::Bytes;
+use futures_util::{Stream, StreamExt, stream};
 use model::SharedClock;
 
 use crate::{
@@ -20,13 +21,16 @@ use crate::{
     lock::{self, Locksmith},
     sealed_file,
     snapshot::Snapshot,
-    storage::{ObjectKind, Storage},
+    storage::{Listed, ObjectKind, Storage},
     tree_cache::TreeCache,
     view::View,
 };
 
 /// Blobs longer than this are opened off the async threads: shorter ones take less time than handing them over.
 const OPEN_INLINE_BYTES: u32 = 64 << 10;
+
+/// Directories or snapshots that are read at a time where many are: over a network each takes tens of milliseconds, and one may have megabytes.
+pub(crate) const READS_AT_ONCE: usize = 8;
 
 /// How a repository is used.
 #[derive(Clone, Debug)]
@@ -155,9 +159,10 @@ impl Repository {
 
     async fn read_snapshots(&self) -> Result<(Vec<(SnapshotId, Snapshot)>, Vec<Error>)> {
         let (mut snapshots, mut damage) = (Vec::new(), Vec::new());
-        for listed in self.0.storage.list(ObjectKind::Snapshot).await? {
-            let id = SnapshotId::from(listed.id);
-            match self.snapshot(id).await {
+        let listed = self.0.storage.list(ObjectKind::Snapshot).await?;
+        let mut read = pin!(self.each_snapshot(listed));
+        while let Some((id, snapshot)) = read.next().await {
+            match snapshot {
                 // One that was removed since it was listed is none.
                 Ok(snapshot) => snapshots.extend(snapshot.map(|snapshot| (id, snapshot))),
                 Err(error @ Error::Damaged { .. }) => damage.push(error),
@@ -166,6 +171,18 @@ impl Repository {
         }
         snapshots.sort_by_key(|(id, snapshot)| (snapshot.time, *id));
         Ok((snapshots, damage))
+    }
+
+    /// These snapshots, in this order, read a few at a time.
+    pub(crate) fn each_snapshot(
+        &self,
+        listed: Vec<Listed>,
+    ) -> impl Stream<Item = (SnapshotId, Result<Option<Snapshot>>)> {
+        let reads = listed.into_iter().map(move |listed| async move {
+            let id = SnapshotId::from(listed.id);
+            (id, self.snapshot(id).await)
+        });
+        stream::iter(reads).buffered(READS_AT_ONCE)
     }
 
     /// The snapshot with this id, if there is one.

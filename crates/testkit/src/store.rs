@@ -1,12 +1,15 @@
 //! Stores that write down what is done to them, and that fail or die on request.
 
 use std::{
-    fmt, io,
+    fmt,
+    future::poll_fn,
+    io,
     ops::Range,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
+    task::Poll,
 };
 
 use async_trait::async_trait;
@@ -78,6 +81,41 @@ struct State {
     trouble: Mutex<Option<Coming>>,
     /// What is done once, before a deed below a folder.
     before: Mutex<Option<(Deed, String, Act)>>,
+    /// How many objects are being read, and how many were at most.
+    reading: Mutex<(usize, usize)>,
+}
+
+/// Counts an object as being read.
+struct Reading<'a>(&'a State);
+
+impl<'a> Reading<'a> {
+    /// Lets others begin, too, as the time does that a read takes.
+    async fn begin(state: &'a State) -> Self {
+        let began = Self(state);
+        began.count();
+        let mut waited = false;
+        poll_fn(|context| {
+            if std::mem::replace(&mut waited, true) {
+                return Poll::Ready(());
+            }
+            context.waker().wake_by_ref();
+            Poll::Pending
+        })
+        .await;
+        began
+    }
+
+    fn count(&self) {
+        let mut reading = locked(&self.0.reading);
+        reading.0 += 1;
+        reading.1 = reading.1.max(reading.0);
+    }
+}
+
+impl Drop for Reading<'_> {
+    fn drop(&mut self) {
+        locked(&self.0.reading).0 -= 1;
+    }
 }
 
 /// A trouble, and after how many calls that it can strike it comes.
@@ -100,6 +138,11 @@ impl Watched {
     /// What was done since this was asked last, with the first part of each path.
     pub fn take(&self) -> Vec<(Deed, String)> {
         std::mem::take(&mut locked(&self.state.log))
+    }
+
+    /// The most objects that were read at the same time.
+    pub fn most_reads_at_once(&self) -> usize {
+        locked(&self.state.reading).1
     }
 
     /// Dies after so many further writes and deletions.
@@ -249,11 +292,13 @@ impl ObjectStore for Watched {
 
     async fn get_opts(&self, path: &Path, options: GetOptions) -> Result<GetResult> {
         self.note(Deed::Get, Some(path))?;
+        let _reading = Reading::begin(&self.state).await;
         self.inner.get_opts(path, options).await
     }
 
     async fn get_ranges(&self, path: &Path, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
         self.note(Deed::Get, Some(path))?;
+        let _reading = Reading::begin(&self.state).await;
         self.inner.get_ranges(path, ranges).await
     }
 

@@ -3,18 +3,23 @@
 //! Of a blob that is stored more than once one copy counts, and it is in a pack that is not doomed if there is such a copy. Every directory is
 //! read once for all snapshots. If anything that a snapshot needs cannot be read or found, nothing can be decided.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    pin::pin,
+};
+
+use futures_util::{StreamExt, TryStreamExt, stream::FuturesUnordered};
 
 use super::doomed::Doomed;
 use crate::{
     blob::BlobKind,
-    blob_map::BlobMap,
+    blob_map::{BlobMap, Location},
     draft::Purpose,
     error::{Error, Problem, Result, Subject},
     id::{BlobId, ObjectId, SnapshotId},
     index_file::{IndexFile, IndexedPack},
     maintain::plan::PackUse,
-    repository::Repository,
+    repository::{READS_AT_ONCE, Repository},
     storage::{Listed, ObjectKind},
     tree::Tree,
 };
@@ -196,35 +201,41 @@ impl Census {
     async fn mark_snapshots(
         &mut self,
         repository: &Repository,
-        snapshots: Vec<Listed>,
+        mut snapshots: Vec<Listed>,
     ) -> Result<()> {
-        for listed in snapshots {
-            let id = SnapshotId::from(listed.id);
-            if self.snapshots.contains(&id) {
-                continue;
-            }
+        snapshots.retain(|listed| !self.snapshots.contains(&SnapshotId::from(listed.id)));
+        let mut roots = Vec::new();
+        let mut read = pin!(repository.each_snapshot(snapshots));
+        while let Some((id, snapshot)) = read.next().await {
             // One that was removed since it was listed needs nothing.
-            if let Some(snapshot) = repository.snapshot(id).await.map_err(into_needs_repair)? {
-                self.mark_directory(repository, snapshot.tree).await?;
+            if let Some(snapshot) = snapshot.map_err(into_needs_repair)? {
+                roots.push(snapshot.tree);
                 self.snapshots.insert(id);
             }
         }
-        Ok(())
+        self.mark_directories(repository, roots).await
     }
 
-    /// Marks a directory and all below that is not marked yet.
-    async fn mark_directory(&mut self, repository: &Repository, root: BlobId) -> Result<()> {
-        let mut waiting = vec![root];
-        while let Some(id) = waiting.pop() {
-            if !self.mark(BlobKind::Tree, id)? {
-                continue;
+    /// Marks directories and all below that is not marked yet.
+    async fn mark_directories(
+        &mut self,
+        repository: &Repository,
+        mut waiting: Vec<BlobId>,
+    ) -> Result<()> {
+        let mut reading = FuturesUnordered::new();
+        loop {
+            while reading.len() < READS_AT_ONCE
+                && let Some(id) = waiting.pop()
+            {
+                if self.mark(BlobKind::Tree, id)? {
+                    let location = self.blobs.get(BlobKind::Tree, id);
+                    let missing = needs_repair(BlobKind::Tree.subject(id), Problem::Missing);
+                    reading.push(read_tree(repository, id, location.ok_or(missing)?));
+                }
             }
-            let subject = BlobKind::Tree.subject(id);
-            let location = self.blobs.get(BlobKind::Tree, id);
-            let location = location.ok_or(needs_repair(subject, Problem::Missing))?;
-            let bytes = repository.0.blob_at(location).await;
-            let tree = Tree::decode(&bytes.map_err(into_needs_repair)?)
-                .map_err(|problem| needs_repair(subject, problem))?;
+            let Some(tree) = reading.try_next().await? else {
+                return Ok(());
+            };
             for node in &tree.nodes {
                 for content in node.content() {
                     self.mark(BlobKind::Content, *content)?;
@@ -232,7 +243,6 @@ impl Census {
                 waiting.extend(node.subtree());
             }
         }
-        Ok(())
     }
 
     fn mark(&mut self, kind: BlobKind, id: BlobId) -> Result<bool> {
@@ -250,6 +260,12 @@ fn purpose(pack: &IndexedPack, in_state_file: bool) -> Purpose {
     } else {
         Purpose::Content
     }
+}
+
+async fn read_tree(repository: &Repository, id: BlobId, location: Location) -> Result<Tree> {
+    let bytes = repository.0.blob_at(location).await;
+    Tree::decode(&bytes.map_err(into_needs_repair)?)
+        .map_err(|problem| needs_repair(BlobKind::Tree.subject(id), problem))
 }
 
 async fn read_index_file(repository: &Repository, id: ObjectId) -> Result<IndexFile> {

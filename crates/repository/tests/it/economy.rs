@@ -1,10 +1,13 @@
 //! What is done to the store, counted.
 
 use anyhow::Context;
-use repository::{Draft, File, Repository, Snapshot, SnapshotId};
-use testkit::store::Deed;
+use futures_util::future::BoxFuture;
+use repository::{Draft, File, PruneOptions, Repository, Snapshot, SnapshotId};
+use testkit::store::{Deed, Watched};
 
-use crate::support::{PASSWORD, cached, in_memory, meta, noise, options, put, storage, time};
+use crate::support::{
+    PASSWORD, cached, commit, in_memory, meta, noise, options, put, storage, time,
+};
 
 fn count(log: &[(Deed, String)], deed: Deed) -> usize {
     log.iter().filter(|(done, _)| *done == deed).count()
@@ -196,5 +199,39 @@ async fn with_a_cache_an_unchanged_account_costs_nothing_and_a_changed_one_littl
         snapshot = ours.snapshot(last).await?.context("it was made")?;
         store.take();
     }
+    Ok(())
+}
+
+/// Over a network, one after the other would take hours for what takes minutes.
+#[tokio::test]
+async fn directories_are_read_a_few_at_a_time() -> anyhow::Result<()> {
+    let (ours, store) = in_memory().await?;
+    let paths: Vec<String> = (0..40).map(|n| format!("{n}/a/{n}")).collect();
+    let files: Vec<(&str, &str)> = paths.iter().map(|path| (&**path, &**path)).collect();
+    commit(&ours, None, 0, &files).await?;
+    let at_once = async |work: fn(Repository) -> BoxFuture<'static, anyhow::Result<()>>| {
+        let watched = Watched::new(store.clone());
+        let ours = Repository::open(storage(&watched), PASSWORD, options()).await?;
+        work(ours).await?;
+        anyhow::Ok(watched.most_reads_at_once())
+    };
+    let verified = at_once(|ours| {
+        Box::pin(async move {
+            let report = ours.verify(|_| ()).await?;
+            assert!(report.is_sound(), "{report:?}");
+            assert_eq!(report.files, 40);
+            Ok(())
+        })
+    });
+    assert_eq!(verified.await?, 8);
+    let pruned = at_once(|ours| {
+        Box::pin(async move {
+            let options = PruneOptions::default();
+            let report = ours.prune(options, |_| ()).await?;
+            assert_eq!(report.doomed_packs, 0, "{report:?}");
+            Ok(())
+        })
+    });
+    assert_eq!(pruned.await?, 8);
     Ok(())
 }
