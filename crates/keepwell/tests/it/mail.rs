@@ -115,7 +115,7 @@ fn hostile_names_and_contents_come_back() -> Result<()> {
         letter("in a folder with a known name").as_bytes(),
     )?;
     write(
-        &format!("{}/deep", ["deep"; 10].join("/")),
+        &format!("{}/deep", ["deep"; 40].join("/")),
         letter("deep").as_bytes(),
     )?;
     write("empty", b"")?;

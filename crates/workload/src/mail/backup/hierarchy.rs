@@ -333,3 +333,6 @@ impl Found {
         !same || self.hidden != record.hidden || self.well_known != record.well_known
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -310,8 +310,19 @@ impl Recorder {
         Ok(())
     }
 
-    /// A folder that the source says is gone, and that holds nothing any more, leaves the snapshot.
-    pub(super) async fn drop_folder(&mut self, id: &ItemId) -> Result<()> {
+    /// Folders that the source says are gone, and that hold nothing any more, leave the snapshot, inner ones before those around them.
+    pub(super) async fn drop_folders(&mut self, mut gone: Vec<ItemId>) -> Result<()> {
+        // By depth and not by the length of the path, which begins anew at some depths.
+        gone.sort_by_cached_key(|id| {
+            std::cmp::Reverse(self.folders.names(id).map_or(0, |names| names.len()))
+        });
+        for id in gone {
+            self.drop_folder(&id).await?;
+        }
+        Ok(())
+    }
+
+    async fn drop_folder(&mut self, id: &ItemId) -> Result<()> {
         let Some(record) = self.folders.get(id) else {
             return Ok(());
         };

@@ -443,13 +443,8 @@ impl<'a> Run<'a> {
         if self.recorder.stopped.is_some() {
             return Ok(());
         }
-        // Inner folders before those around them.
-        let mut gone = std::mem::take(&mut self.gone);
-        gone.sort_by_key(|id| std::cmp::Reverse(self.recorder.folders.path(id).len()));
-        for id in gone {
-            self.recorder.drop_folder(&id).await?;
-        }
-        Ok(())
+        let gone = std::mem::take(&mut self.gone);
+        self.recorder.drop_folders(gone).await
     }
 
     /// Moves the cursors of which everything that they cover is recorded: no folder that failed, and none with a message in doubt.
