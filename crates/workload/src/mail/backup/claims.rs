@@ -103,6 +103,11 @@ impl Claims {
             .any(|claim| claim.folder as usize == folder)
     }
 
+    /// Whether a claim was ever made for the folder.
+    pub(super) fn names_folder(&self, folder: &IdHash) -> bool {
+        self.folders.contains(folder)
+    }
+
     /// Forgets the claim to a message.
     pub(super) fn remove(&mut self, hash: &IdHash) {
         if let Some(bucket) = self.buckets.get_mut(bucket_of(hash))

@@ -205,6 +205,11 @@ impl Recorder {
         self.doubts.insert(id, container.clone());
     }
 
+    /// Whether anything was reported to be in the folder.
+    pub(super) fn has_claims(&self, container: &ItemId) -> bool {
+        self.claims.names_folder(&IdHash::of(container))
+    }
+
     /// What was reported to be in the folder may not be there any more.
     pub(super) fn forget_claims(&mut self, container: &ItemId) {
         self.claims.forget_folder(&IdHash::of(container));

@@ -291,12 +291,13 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    /// A folder is listed from its beginning. What it reported before in this run counts no more (survival 55), but what was fetched is held.
+    /// A folder is listed from its beginning. What was reported before in this run, by it or by an answer to a doubt, counts no more (survival 55):
+    /// the message may have left meanwhile, and no cursor will tell. What was fetched is held.
     async fn restart(&mut self, container: ItemId) -> Result<()> {
-        if self.moved.contains(&container) {
+        self.reached.remove(&container);
+        if self.recorder.has_claims(&container) {
             self.drain().await?;
             self.recorder.forget_claims(&container);
-            self.reached.remove(&container);
         }
         let record = self.recorder.folders.get(&container);
         if record.is_some_and(|folder| !folder.months.is_empty()) {
