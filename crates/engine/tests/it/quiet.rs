@@ -141,6 +141,19 @@ async fn a_restore_point_that_somebody_forgot_is_made_again() -> Result<()> {
 }
 
 #[tokio::test]
+async fn a_restore_point_that_we_forgot_ourselves_is_made_again_at_once() -> Result<()> {
+    let (stage, account) = Stage::with_mail(&[("", 30)]).await?;
+    stage.back_up_equal(&account).await?;
+    deliver(&stage, &account, 1)?;
+    let (outcome, _) = stage.back_up_equal(&account).await?;
+    let newest = outcome.snapshot.context("mail came")?;
+    stage.repository(&account).await?.forget(&[newest]).await?;
+    let (outcome, _) = stage.back_up_equal(&account).await?;
+    assert_eq!(outcome.report.added, 1);
+    Ok(())
+}
+
+#[tokio::test]
 async fn what_was_noted_is_not_believed_for_ever() -> Result<()> {
     let clock = SimulatedClock::new("2026-11-22T14:05:00Z".parse()?);
     let (mut stage, account) = Stage::with_mail(&[("", 30)]).await?;

@@ -22,7 +22,8 @@ pub struct Forgotten {
 }
 
 impl Repository {
-    /// Removes these snapshots, under an exclusive lock as restic does. Which ones, by which policy, is the caller's business.
+    /// Removes these snapshots, under an exclusive lock as restic does, and the cache's note, which may be about them. Which ones, by which policy,
+    /// is the caller's business.
     ///
     /// Errors with [`Error::LastSnapshot`], and removes none, when no other snapshot that can be read would be left; with [`Error::Locked`] when
     /// somebody is at work.
@@ -64,6 +65,10 @@ impl Repository {
         }
         if keep_one && !removing.is_empty() && !self.any_readable(&left).await? {
             return Err(Error::LastSnapshot);
+        }
+        if !removing.is_empty() {
+            // It may be about one of them, and is the quicker way to know what there is.
+            self.keep_note(Vec::new()).await?;
         }
         for id in removing {
             lock.confirm().await?;
