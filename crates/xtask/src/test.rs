@@ -1,15 +1,19 @@
 //! `cargo xtask test`: the steps of continuous integration, in order, and a summary.
 
-use std::{process::Command, time::Duration};
+use std::{
+    env::{self, consts::EXE_SUFFIX},
+    process::Command,
+    time::Duration,
+};
 
-use anyhow::bail;
+use anyhow::{bail, ensure};
 
 use crate::{surroundings, tidy, tools};
 
 /// A name for the summary, and what to do.
 type Step = (&'static str, fn() -> anyhow::Result<()>);
 
-const STEPS: [Step; 5] = [
+const STEPS: [Step; 6] = [
     ("tools", tools::run),
     ("format", || cargo(&["fmt", "--all", "--check"])),
     ("tidy", || tidy::run(false)),
@@ -24,7 +28,11 @@ const STEPS: [Step; 5] = [
         ])
     }),
     ("tests", || cargo(&["test", "--workspace"])),
+    ("soak", soak),
 ];
+
+/// How long the soak goes on, so that every run of the tests meets some dozens of worlds.
+const SOAK_MINUTES: &str = "5";
 
 /// Runs every step, also after one has failed, so that one run shows everything that is wrong.
 pub(crate) fn run() -> anyhow::Result<()> {
@@ -58,6 +66,17 @@ pub(crate) fn run() -> anyhow::Result<()> {
 fn line(name: &str, passed: bool, took: Duration) -> String {
     let verdict = if passed { "passed" } else { "FAILED" };
     format!("{name:<8} {verdict} in {:.1} s", took.as_secs_f64())
+}
+
+/// Runs the program that the tests have built, beside this one: building it alone would choose other features of its dependencies.
+fn soak() -> anyhow::Result<()> {
+    let program = env::current_exe()?.with_file_name(format!("trials{EXE_SUFFIX}"));
+    ensure!(
+        program.exists(),
+        "{} is missing: the tests did not build it",
+        program.display()
+    );
+    surroundings::run(Command::new(program).args(["soak", "--minutes", SOAK_MINUTES]))
 }
 
 fn cargo(arguments: &[&str]) -> anyhow::Result<()> {

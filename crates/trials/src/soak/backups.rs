@@ -16,6 +16,7 @@ use workload::mail::{Archive, backup::Progress};
 use super::{
     faults,
     history::History,
+    maintenance::GRACE,
     model::{Model, Run},
     world::{World, held_by, lock},
 };
@@ -171,6 +172,10 @@ impl World {
 
     /// A backup of a mailbox at rest, in good conditions, and one more.
     pub(super) async fn settle(&mut self) -> Result<String> {
+        if std::mem::take(&mut self.restic_forgot) {
+            // Where nothing changed, a run goes on for a day from what the one before noted.
+            self.simulated.advance(GRACE);
+        }
         let now = self.history().moment();
         let outcome = backup::run(self.setting(), &self.account, &Progress::default()).await?;
         ensure!(

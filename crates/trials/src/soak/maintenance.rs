@@ -9,8 +9,8 @@ use repository::SnapshotId;
 
 use super::world::World;
 
-/// Longer than a pack is doomed, and than a lock counts.
-const GRACE: Duration = Duration::from_secs(25 * 60 * 60);
+/// Longer than a pack is doomed, a lock counts, and a run believes what the one before noted.
+pub(super) const GRACE: Duration = Duration::from_secs(25 * 60 * 60);
 
 impl World {
     /// Some snapshots are forgotten, but never all.
@@ -119,6 +119,7 @@ impl World {
             return Ok("locked".to_owned());
         }
         output.into_result()?;
+        self.restic_forgot = true;
         let gone = self.note_forgotten(&[id]).await?;
         ensure!(gone == 1, "restic forgot nothing");
         Ok(String::new())

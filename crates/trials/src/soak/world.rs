@@ -42,6 +42,8 @@ pub struct World {
     pub(super) history: Arc<Mutex<History>>,
     pub(super) model: Model,
     clock: SharedClock,
+    /// Whether restic may have forgotten what the next run goes on from.
+    pub(super) restic_forgot: bool,
     /// After how many writes storage dies when it is opened next.
     next_death: Arc<Mutex<Option<usize>>>,
     vault: Vault,
@@ -104,6 +106,7 @@ impl World {
             simulated,
             history: Arc::default(),
             model: Model::default(),
+            restic_forgot: false,
             next_death,
             clock,
             vault,
