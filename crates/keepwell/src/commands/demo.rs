@@ -112,19 +112,21 @@ impl<'a> Tour<'a> {
         let stage = self.stage;
         let runs = stream::iter(accounts).map(|account| async move {
             let outcome = backup::run(stage.setting(), account, &Progress::default()).await;
-            outcome.with_context(|| format!("{} could not be backed up", account.address))
+            let outcome =
+                outcome.with_context(|| format!("{} could not be backed up", account.address))?;
+            anyhow::Ok((account, outcome))
         });
         let outcomes: Vec<_> = runs
             .buffer_unordered(ACCOUNTS_AT_ONCE)
             .try_collect()
             .await?;
         let (mut items, mut bytes, mut snapshots) = (0, 0, 0);
-        for outcome in &outcomes {
+        for (account, outcome) in &outcomes {
             let report = &outcome.report;
             items += report.added + report.changed + report.marked + report.removed;
             bytes += report.bytes;
             snapshots += u64::from(outcome.snapshot.is_some());
-            self.summary.take_backup(report);
+            self.summary.take_backup(&account.address, report);
         }
         self.phase_done(name, items, bytes);
         Ok(snapshots)

@@ -31,11 +31,17 @@ pub(crate) struct Summary {
     restored: u64,
     /// Restored messages of which the restore said that something did not come back, see docs/fidelity.md.
     restored_with_losses: u64,
+    /// What somebody should look at although the backup did all that it should: mass deletions and changes, and what a comparison found.
+    notable: u64,
     phases: Vec<Phase>,
 }
 
 impl Summary {
-    pub(crate) fn take_backup(&mut self, report: &backup::Report) {
+    pub(crate) fn take_backup(&mut self, address: &str, report: &backup::Report) {
+        for notable in notable(report) {
+            out::story(&format!("{address}: {notable}"));
+            self.notable += 1;
+        }
         self.skipped += report.skips.len() as u64;
         self.failed += report.failures.len() as u64
             + report.containers.len() as u64
@@ -100,8 +106,99 @@ impl Summary {
     }
 }
 
+/// What somebody should look at, although the run did all that it should.
+fn notable(report: &backup::Report) -> Vec<String> {
+    let mut notable = Vec::new();
+    if let Some(anomaly) = report.anomaly() {
+        let (count, became) = match anomaly {
+            backup::Anomaly::MassDeletion => (report.removed, "gone"),
+            backup::Anomaly::MassChange => (report.changed, "changed"),
+        };
+        notable.push(format!(
+            "{count} of the {} held are {became}, more than people do at once: see whether it was meant; earlier restore points hold what there was",
+            out::count(report.held_before, "message", "messages")
+        ));
+    }
+    if let Some(found) = &report.reconciliation {
+        if found.missed > 0 {
+            notable.push(format!(
+                "comparing everything with what was held found {} that no folder had reported; the new restore point is right",
+                out::count(found.missed, "message", "messages")
+            ));
+        }
+        if !found.unread.is_empty() {
+            notable.push(format!(
+                "{} could not be listed whole to be compared with what was held; the next run tries it again",
+                out::count(found.unread.len() as u64, "folder", "folders")
+            ));
+        }
+    }
+    notable
+}
+
 /// What `restic find` finds the message's file by, without its subject.
 fn file(message: &MessageRef) -> String {
     let (_, hash) = message.path.rsplit_once('~').unwrap_or_default();
     format!("*~{hash}.eml")
+}
+
+#[cfg(test)]
+mod tests {
+    use model::{FailureCause, ItemId};
+    use workload::mail::backup::{ContainerFailure, Reconciliation, Report};
+
+    use super::*;
+
+    #[test]
+    fn nothing_is_notable_of_an_ordinary_run() {
+        let report = Report {
+            held_before: 1_000,
+            removed: 60,
+            changed: 60,
+            reconciliation: Some(Reconciliation::default()),
+            ..Report::default()
+        };
+        assert_eq!(notable(&report), [""; 0]);
+    }
+
+    #[test]
+    fn a_mass_deletion_and_a_mass_change_are_told() {
+        let report = |removed, changed| Report {
+            held_before: 100,
+            removed,
+            changed,
+            ..Report::default()
+        };
+        let told = notable(&report(90, 0));
+        assert!(
+            told.len() == 1 && told[0].starts_with("90 of the 100 messages held are gone"),
+            "{told:?}"
+        );
+        let told = notable(&report(0, 80));
+        assert!(
+            told.len() == 1 && told[0].starts_with("80 of the 100 messages held are changed"),
+            "{told:?}"
+        );
+    }
+
+    #[test]
+    fn what_a_comparison_found_and_could_not_compare_is_told() -> anyhow::Result<()> {
+        let unread = ContainerFailure {
+            container: ItemId::new("folder")?,
+            cause: FailureCause::AccessDenied,
+            code: None,
+        };
+        let report = Report {
+            reconciliation: Some(Reconciliation {
+                missed: 3,
+                unread: vec![unread],
+            }),
+            ..Report::default()
+        };
+        let told = notable(&report);
+        assert_eq!(told.len(), 2, "{told:?}");
+        assert!(told[0].contains("found 3 messages that no folder had reported"));
+        assert!(told[1].starts_with("1 folder could not be listed whole"));
+        Ok(())
+    }
 }
