@@ -6,7 +6,9 @@
 
 use std::collections::HashSet;
 
-use repository::{BlobId, Damage, Progress, RepairOptions, RepairReport, SnapshotId, Subject};
+use repository::{
+    BlobId, Damage, Progress, RepairOptions, RepairReport, Repository, SnapshotId, Subject,
+};
 use workload::mail::repair as mail;
 
 use crate::{
@@ -59,6 +61,22 @@ pub async fn run(
         .repair(options, progress)
         .await
         .map_err(Error::repository("the repository could not be repaired"))?;
+    let outcome = note_lost(local, account, &repository, report, rehearsal).await;
+    if !rehearsal {
+        // Only now, so that whoever worked meanwhile leaves nothing there that is older than the repair.
+        local.vault.forget_cache(&account.id)?;
+    }
+    outcome
+}
+
+/// Notes in a new restore point what of the newest one is lost.
+async fn note_lost(
+    local: Local<'_>,
+    account: &Account,
+    repository: &Repository,
+    report: RepairReport,
+    rehearsal: bool,
+) -> Result<Outcome> {
     let mut outcome = Outcome {
         repository: report,
         ..Outcome::default()
@@ -67,7 +85,7 @@ pub async fn run(
     if lost.is_empty() {
         return Ok(outcome);
     }
-    let head = Head::read(&repository).await?;
+    let head = Head::read(repository).await?;
     let Some((id, snapshot)) = &head.parent else {
         return Ok(outcome);
     };
@@ -85,7 +103,9 @@ pub async fn run(
         };
     outcome.fetched_again = fetched_again;
     if !rehearsal {
-        let meta = meta(account, head.next_token(), head.last, now, true);
+        // A backup that began before the repair, and writes after it, has the next number and knows nothing of what is lost.
+        let token = head.next_token() + 1;
+        let meta = meta(account, token, head.last, now, true);
         outcome.snapshot = draft
             .commit(meta)
             .await

@@ -290,6 +290,17 @@ impl Vault {
         self.root.join("cache").join(account.as_str())
     }
 
+    /// Removes what is kept there, so that the repository is asked again.
+    pub(crate) fn forget_cache(&self, account: &AccountId) -> Result<()> {
+        let path = self.cache_path(account);
+        match fs::remove_dir_all(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(file(&path, "removed")(error))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// The storage of the account's repository.
     pub(crate) fn storage(&self, account: &AccountId) -> Result<Storage> {
         let storage = Storage::local(self.repository_path(account)).map_err(Error::repository(

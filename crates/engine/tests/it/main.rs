@@ -13,6 +13,7 @@ mod poison;
 mod quiet;
 mod reconciliation;
 mod regressions;
+mod repair;
 mod restore;
 mod retention;
 mod stage;

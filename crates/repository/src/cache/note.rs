@@ -1,6 +1,6 @@
 //! A note: a few bytes that the repository's user wants to find again without asking the storage.
 
-use super::Cache;
+use super::{Cache, Opening};
 use crate::{
     crypto::Key,
     error::{Error, Result},
@@ -17,14 +17,17 @@ impl Repository {
         tokio::task::spawn_blocking(read).await.ok().flatten()
     }
 
-    /// Keeps a note in the cache, in place of the one before; an empty one removes it. Without a cache nothing happens.
+    /// Keeps a note in the cache, in place of the one before; an empty one removes it. Without a cache nothing happens, nor in one that was deleted
+    /// since this repository was opened: whoever did that wants the storage to be asked.
     pub async fn keep_note(&self, note: Vec<u8>) -> Result<()> {
         let Some(cache) = self.0.cache.clone() else {
             return Ok(());
         };
         let write = move || {
             let folder = &cache.0.folder;
-            let kept = !note.is_empty() && folder.write(NOTE, &cache.note_key().seal(&note));
+            let kept = !note.is_empty()
+                && Opening::is_kept(folder)
+                && folder.write(NOTE, &cache.note_key().seal(&note));
             if !kept {
                 // Better none than an old one.
                 folder.remove(NOTE);

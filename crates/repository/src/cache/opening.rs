@@ -3,6 +3,8 @@
 //! Both are sealed already, the key by the password and the configuration by the key. What they cannot tell is whether the storage still holds
 //! the repository that they were copied from, so that is looked at before anything else is asked of the storage.
 
+use std::fs;
+
 use bytes::Bytes;
 use tokio::sync::OnceCell;
 
@@ -42,6 +44,11 @@ impl Opening {
                 folder.write(name, content);
             }
         }
+    }
+
+    /// Whether the next opening can do without the storage.
+    pub(super) fn is_kept(folder: &Folder) -> bool {
+        fs::exists(folder.path(KEY)).unwrap_or(false)
     }
 
     /// Makes the next opening ask the storage.
