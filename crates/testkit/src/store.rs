@@ -195,11 +195,12 @@ impl State {
     fn note(&self, deed: Deed, path: Option<&Path>) -> Result<()> {
         let top = path.and_then(|path| path.parts().next().map(|part| part.as_ref().to_owned()));
         let top = top.unwrap_or_default();
-        let mut before = locked(&self.before);
-        if let Some((_, _, act)) = before.take_if(|(when, at, _)| (*when, &*at) == (deed, &top)) {
+        let is_now = |(when, at, _): &mut (Deed, String, Act)| (*when, &*at) == (deed, &top);
+        let act = locked(&self.before).take_if(is_now);
+        // It may say what is done before a later deed.
+        if let Some((_, _, act)) = act {
             act();
         }
-        drop(before);
         if locked(&self.forbidden).contains(&(deed, top.clone())) {
             return Err(object_store::Error::PermissionDenied {
                 path: top,

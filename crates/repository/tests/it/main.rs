@@ -8,6 +8,7 @@ mod forget;
 mod history;
 mod large;
 mod locks;
+mod lost_lock;
 mod model;
 mod opening;
 mod power;

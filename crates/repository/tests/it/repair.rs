@@ -8,7 +8,7 @@ use std::{
 use anyhow::{Context, ensure};
 use object_store::{ObjectStore, local::LocalFileSystem};
 use repository::{Error, Kind, ObjectKind, RepairOptions, RepairReport, Repository, Subject};
-use testkit::store::{Deed, Watched};
+use testkit::store::{Deed, Lasting, Trouble, Watched};
 
 use crate::{
     history::{FILES, history, is_whole, readable, store},
@@ -279,6 +279,74 @@ async fn a_repair_killed_at_any_write_is_finished_by_the_next() -> anyhow::Resul
         }
         writes += 1;
     }
+}
+
+/// What is read wrong once and right the second time is no damage.
+#[tokio::test]
+async fn damage_is_believed_when_it_was_read_twice() -> anyhow::Result<()> {
+    for folder in ["data", "index", "snapshots"] {
+        let fixture = Fixture::new().await?;
+        let path = fixture.path();
+        history(&fixture.repository, VERSIONS).await?;
+        let before = files(&path)?;
+        let disk = LocalFileSystem::new_with_prefix(&path)?;
+        let store = Watched::new(Arc::new(disk) as Arc<dyn ObjectStore>);
+        let ours = Repository::open(storage(&store), PASSWORD, options()).await?;
+        let flip = move |path: &Path| {
+            let all = files(&path.join(folder)).expect("they are listed");
+            for file in all {
+                Harm::Flip(folder, 5).harm(&file).expect("it is changed");
+            }
+        };
+        let (again, there) = (Arc::clone(&store), path.clone());
+        store.before(Deed::Get, folder, move || {
+            flip(&there);
+            again.before(Deed::Get, folder, move || flip(&there));
+        });
+        let report = repair(&ours).await?;
+        let read_again = report.packs > 0;
+        ensure!(
+            read_again && !report.has_repaired() && report.lost.is_empty(),
+            "{folder}: {report:?}"
+        );
+        assert_eq!(files(&path)?, before, "{folder}");
+    }
+    Ok(())
+}
+
+/// Abuse 10: what a disk does not give is not taken for damaged.
+#[tokio::test]
+async fn a_repair_that_cannot_read_deletes_nothing() -> anyhow::Result<()> {
+    for lasting in [Lasting::Once, Lasting::ForGood] {
+        let fixture = Fixture::new().await?;
+        let path = fixture.path();
+        history(&fixture.repository, VERSIONS).await?;
+        let without_locks = || -> anyhow::Result<Vec<PathBuf>> {
+            let mut all = files(&path)?;
+            all.retain(|file| !file.starts_with(path.join("locks")));
+            Ok(all)
+        };
+        let before = without_locks()?;
+        for after in 0.. {
+            let disk = LocalFileSystem::new_with_prefix(&path)?;
+            let failing = Watched::new(Arc::new(disk) as Arc<dyn ObjectStore>);
+            let ours = Repository::open(storage(&failing), PASSWORD, options()).await?;
+            failing.trouble(Trouble::Disk, after, lasting);
+            let outcome = ours.repair(RepairOptions::default(), |_| {}).await;
+            let struck = failing.relieve();
+            ensure!(outcome.is_err() == struck, "after {after}: {outcome:?}");
+            assert_eq!(without_locks()?, before, "after {after}");
+            if !struck {
+                ensure!(after > 10, "{after} calls were all");
+                break;
+            }
+            // As whoever starts next does.
+            for lock in files(&path.join("locks"))? {
+                std::fs::remove_file(lock)?;
+            }
+        }
+    }
+    Ok(())
 }
 
 #[tokio::test]
