@@ -6,6 +6,7 @@ use anyhow::{Context, Result};
 use engine::{
     Account, Vault,
     backup::{self, Setting},
+    repair,
     restore::{self, Order},
     snapshots::latest,
 };
@@ -69,6 +70,8 @@ pub enum Deed {
     },
     /// Forgets all restore points but the last, and deletes what nothing needs: what was recorded as such by an earlier one.
     Prune,
+    /// Repairs the repository.
+    Repair,
     /// Reads everything again.
     Verify,
 }
@@ -80,7 +83,7 @@ pub struct Answer {
     pub snapshot: Option<String>,
     /// Whether nothing failed, was skipped or is damaged.
     pub complete: bool,
-    /// Messages added, restored or read.
+    /// Messages added, restored, read, or found to be lost.
     pub messages: u64,
 }
 
@@ -137,6 +140,7 @@ impl Errand {
                 bring_back(setting, &order).await
             }
             Deed::Prune => self.prune(setting).await,
+            Deed::Repair => self.repair(setting).await,
             Deed::Verify => self.verify(setting).await,
         }
     }
@@ -176,6 +180,15 @@ impl Errand {
             snapshot: None,
             complete: !report.postponed && report.doomed_packs == 0,
             messages: 0,
+        })
+    }
+
+    async fn repair(&self, setting: Setting<'_>) -> Result<Answer> {
+        let outcome = repair::run(setting.local(), &self.account, false, |_| ()).await?;
+        Ok(Answer {
+            snapshot: outcome.snapshot.map(|id| id.to_string()),
+            complete: outcome.repository.lost.is_empty(),
+            messages: outcome.fetched_again.messages.len() as u64,
         })
     }
 

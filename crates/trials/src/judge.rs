@@ -90,6 +90,23 @@ pub async fn restore(ground: &Ground, data: &Path, deed: &Deed, expected: &Shown
     Ok(())
 }
 
+/// A repository whose index was lost and of which a message is damaged, and whose repair was killed: the same again finds the one message lost, the
+/// next backup fetches it, and then everything is as after a backup, the older snapshots included.
+///
+/// # Errors
+/// When one of this does not hold.
+pub async fn repair(ground: &Ground, data: &Path, truth: &Truth) -> Result<()> {
+    let again = ground.errand(data, Deed::Repair);
+    let answer = again.run().await.context("the repair goes on")?;
+    ensure!(answer.messages == 1, "lost is one message: {answer:?}");
+    let vault = Vault::open(data)?;
+    let outcome = ground.back_up(&vault).await.context("what is lost")?;
+    ensure!(outcome.report.is_complete(), "{:?}", outcome.report);
+    let answer = again.run().await.context("a further repair")?;
+    ensure!(answer.complete, "something is lost still: {answer:?}");
+    backup(ground, data, truth).await
+}
+
 /// What each snapshot in a data folder holds.
 ///
 /// # Errors

@@ -19,6 +19,7 @@ use crate::{
     errand::Deed,
     folder,
     ground::Ground,
+    harm,
     judge::{self, Truth},
     mailbox::{self, Shown},
     strace::{self, Boundary, FILE_CALLS, SOCKET_CALLS},
@@ -43,6 +44,8 @@ pub enum Operation {
     Noting,
     /// Forgetting all restore points but the last, and deleting what nothing needs.
     Prune,
+    /// A repair of a repository that has no index any more, and of which a message is damaged.
+    Repair,
     /// A restore into a new folder; its boundaries are what it sends to the source.
     Restore,
 }
@@ -53,7 +56,7 @@ pub struct Plan {
     /// Only in this operation; in all when none is named.
     #[arg(long, value_enum)]
     pub operation: Option<Operation>,
-    /// Only so many, chosen at random; at every boundary when no number is named.
+    /// Only so many, chosen at random, of each operation about as many; at every boundary when no number is named.
     #[arg(long)]
     pub points: Option<usize>,
     /// What the choice follows from.
@@ -129,6 +132,13 @@ pub async fn run(plan: &Plan, worker: &Worker) -> Result<Report> {
     }
     if let Some(most) = plan.points {
         points.shuffle(&mut StdRng::seed_from_u64(plan.seed));
+        // In turns, so that every operation is met, also one with few boundaries.
+        let mut turns: BTreeMap<Operation, usize> = BTreeMap::new();
+        points.sort_by_cached_key(|(prepared, _)| {
+            let turn = turns.entry(prepared.operation).or_default();
+            *turn += 1;
+            *turn
+        });
         points.truncate(most);
     }
     let permits = Arc::new(Semaphore::new(AT_ONCE));
@@ -181,6 +191,9 @@ async fn prepare(
     let unnoted = ground.place("unnoted");
     folder::copy(&filled, &unnoted)?;
     forget_note(&ground.account_file(&unnoted))?;
+    let harmed = ground.place("harmed");
+    folder::copy(&grown, &harmed)?;
+    harm::befall(&Vault::open(&harmed)?.repository_path(&ground.account.id))?;
 
     for operation in Operation::value_variants() {
         if only.is_some_and(|only| only != *operation) {
@@ -191,6 +204,7 @@ async fn prepare(
             Operation::Noting => (&unnoted, before.clone()),
             Operation::Incremental | Operation::Restore => (&filled, before.clone()),
             Operation::Prune => (&grown, all.clone()),
+            Operation::Repair => (&harmed, all.clone()),
         };
         let mut operation = Prepared {
             operation: *operation,
@@ -243,6 +257,7 @@ impl Prepared {
         Ok(match self.operation {
             Operation::FirstBackup | Operation::Incremental | Operation::Noting => Deed::Backup,
             Operation::Prune => Deed::Prune,
+            Operation::Repair => Deed::Repair,
             Operation::Restore => Deed::Restore {
                 target: ground.other.id.clone(),
                 folder: format!("Restored {name}"),
@@ -267,9 +282,10 @@ impl Prepared {
             Operation::Restore => (SOCKET_CALLS, "<socket:".to_owned()),
             // What follows the note is the same as in the other backups.
             Operation::Noting => (FILE_CALLS, text(&data.join("accounts"))?),
-            Operation::FirstBackup | Operation::Incremental | Operation::Prune => {
-                (FILE_CALLS, text(data)?)
-            }
+            Operation::FirstBackup
+            | Operation::Incremental
+            | Operation::Prune
+            | Operation::Repair => (FILE_CALLS, text(data)?),
         })
     }
 }
@@ -304,6 +320,7 @@ async fn point(
             let deed = prepared.deed(ground, &name)?;
             judge::restore(ground, &data, &deed, &prepared.shown).await
         }
+        Operation::Repair => judge::repair(ground, &data, &prepared.truth).await,
         _ => judge::backup(ground, &data, &prepared.truth).await,
     };
     judged.with_context(|| format!("{:?}: {hit:?} at {boundary:?}", prepared.operation))?;

@@ -8,6 +8,7 @@ pub mod drift;
 pub mod errand;
 pub mod folder;
 pub mod ground;
+pub mod harm;
 pub mod judge;
 pub mod kills;
 pub mod mailbox;

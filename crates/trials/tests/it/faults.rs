@@ -10,7 +10,7 @@ use testkit::store::{
     Trouble, Watched,
 };
 use trials::{
-    Deed, Errand, Ground, folder,
+    Deed, Errand, Ground, folder, harm,
     judge::{self, Truth},
     mailbox,
 };
@@ -149,6 +149,29 @@ async fn a_prune_whose_storage_fails_at_any_call_loses_nothing() -> Result<()> {
         };
         let calls = at_every_call(&ground, "filled", errand.clone(), trouble, judge).await?;
         ensure!(calls > 3, "a prune makes more than {calls} calls");
+    }
+    Ok(())
+}
+
+/// Abuse 5, 9, 10: what a failing disk does not give is not taken for lost.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repair_whose_storage_fails_at_any_call_is_finished_by_the_next() -> Result<()> {
+    let (ground, mut truth) = prepared().await?;
+    let vault = Vault::open(&ground.place("filled"))?;
+    ground.back_up(&vault).await?;
+    truth.before = judge::held(&ground, &vault).await?;
+    harm::befall(&vault.repository_path(&ground.account.id))?;
+    let errand = ground.errand(&ground.place("disturbed"), Deed::Repair);
+    for trouble in [(Trouble::Disk, Once), (Trouble::NoSpace, ForGood)] {
+        let judge = async |vault: &Vault, struck: Struck| {
+            let truth = Truth {
+                asks_restic: struck.asks_restic,
+                ..truth.clone()
+            };
+            judge::repair(&ground, vault.root(), &truth).await
+        };
+        let calls = at_every_call(&ground, "filled", errand.clone(), trouble, judge).await?;
+        ensure!(calls > 3, "a repair makes more than {calls} calls");
     }
     Ok(())
 }

@@ -8,7 +8,7 @@ use crate::support::{can_trace, worker};
 /// How many workers are killed: enough that every operation and every kind of call is met, and few enough for a minute or two.
 const POINTS: usize = 50;
 
-/// Abuse 1, 2, 6; survival 185.
+/// Abuse 1-3, 5, 6; survival 185.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_complete_survives_a_kill_at_any_boundary() -> Result<()> {
     if !can_trace() {
