@@ -1,6 +1,10 @@
 //! Which repository is an account's, and what happens where another one is, or none.
 
-use std::{error::Error as _, fs, path::Path};
+use std::{
+    error::Error as _,
+    fs,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context, Result};
 use engine::{Account, Error, open};
@@ -24,6 +28,11 @@ async fn refusal(stage: &Stage, account: &Account) -> Result<[Error; 2]> {
 
 fn is_empty(folder: &Path) -> bool {
     fs::read_dir(folder).map_or(true, |mut inside| inside.next().is_none())
+}
+
+fn account_file(stage: &Stage, account: &Account) -> PathBuf {
+    let name = format!("accounts/{}.json", account.id);
+    stage.vault.root().join(name)
 }
 
 #[tokio::test]
@@ -91,10 +100,7 @@ async fn which_repository_it_is_is_noted_at_the_next_opening() -> Result<()> {
     // Files of earlier versions, and those of a run that was killed before it could note it.
     let (stage, account) = Stage::with_mail(&[("", 1)]).await?;
     stage.back_up(&account).await?;
-    let file = stage
-        .vault
-        .root()
-        .join(format!("accounts/{}.json", account.id));
+    let file = account_file(&stage, &account);
     let read = || -> Result<Value> { Ok(serde_json::from_slice(&fs::read(&file)?)?) };
     let mut record = read()?;
     let id = stage.repository(&account).await?.id().to_string();
@@ -119,10 +125,7 @@ async fn a_lost_account_file_is_not_made_anew_beside_its_repository() -> Result<
     // Another secret would not open it, and would be in the way of the one that does.
     let (stage, account) = Stage::with_mail(&[("", 1)]).await?;
     stage.back_up(&account).await?;
-    let file = stage
-        .vault
-        .root()
-        .join(format!("accounts/{}.json", account.id));
+    let file = account_file(&stage, &account);
     let kept = fs::read(&file)?;
     fs::remove_file(&file)?;
     let error = stage.back_up(&account).await.err().context("it was made")?;
