@@ -16,6 +16,7 @@ use workload::mail::backup::{Checkpoint, CheckpointFuture, Context, Progress, Re
 use crate::{
     Account, Error, Kind, Result, Vault,
     head::Head,
+    maintain,
     open::{self, Local},
     repair, snapshots,
 };
@@ -167,6 +168,9 @@ async fn attempt(
         }
         Ok((None, _)) if !head.is_noted => head.note(&repository, now).await,
         _ => {}
+    }
+    if made.is_ok() {
+        maintain::after_backup(&repository).await;
     }
     made.map_err(|error| Failure {
         error,

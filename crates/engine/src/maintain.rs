@@ -1,11 +1,11 @@
 //! Keeps an account's repository small: forgets restore points by a policy, and deletes what nothing needs any more.
 //!
-//! What is kept is decided by [`Retention`], how it is removed safely by the repository. Nothing is forgotten from a repository of which a snapshot
+//! What is kept is decided by [`Retention`], how it is removed safely by the repository, and when small files are put together without being asked, too. Nothing is forgotten from a repository of which a snapshot
 //! cannot be read: it is to be repaired first.
 
 use jiff::{Timestamp, tz::TimeZone};
 use model::{Reason, Retention};
-use repository::{Forgotten, Progress, PruneOptions, PruneReport, SnapshotId};
+use repository::{Forgotten, Progress, PruneOptions, PruneReport, Repository, SnapshotId};
 
 use crate::{
     Account, Error, Result,
@@ -93,4 +93,26 @@ pub async fn prune(
         .prune(options, progress)
         .await
         .map_err(Error::repository("the repository could not be pruned"))
+}
+
+/// Prunes the repository when many small runs have left many small files in it: the end of a backup. That it cannot be done now, because somebody else is at
+/// work or something is damaged, is no failure of the backup, whose restore point is made; the next one tries again.
+pub(crate) async fn after_backup(repository: &Repository) {
+    let pruned = match repository.needs_maintenance().await {
+        Ok(false) => return,
+        Ok(true) => repository.prune(PruneOptions::default(), |_| ()).await,
+        Err(error) => Err(error),
+    };
+    match pruned {
+        Ok(report) => tracing::info!(
+            index_files = report.index_files,
+            rewritten_packs = report.rewritten_packs,
+            deleted_packs = report.deleted_packs,
+            postponed = report.postponed,
+            "small files of a repository were put together"
+        ),
+        Err(error) => {
+            tracing::warn!(error = %error, "small files of a repository could not be put together");
+        }
+    }
 }

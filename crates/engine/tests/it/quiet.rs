@@ -241,3 +241,41 @@ async fn a_repository_that_was_swapped_behind_the_cache_is_noticed_before_anythi
     );
     Ok(())
 }
+
+/// Files in the folder of the account's repository, with those in its folders.
+fn count(stage: &Stage, account: &Account, folder: &str) -> Result<usize> {
+    let mut waiting = vec![stage.vault.repository_path(&account.id).join(folder)];
+    let mut files = 0;
+    while let Some(folder) = waiting.pop() {
+        for entry in fs::read_dir(folder)? {
+            let entry = entry?;
+            match entry.file_type()?.is_dir() {
+                true => waiting.push(entry.path()),
+                false => files += 1,
+            }
+        }
+    }
+    Ok(files)
+}
+
+#[tokio::test]
+async fn many_small_backups_leave_few_files() -> Result<()> {
+    let clock = SimulatedClock::new("2026-11-22T14:05:00Z".parse()?);
+    let (mut stage, account) = Stage::with_mail(&[("", 30)]).await?;
+    stage.clock = Arc::new(clock.clone());
+    let (mut index, mut packs) = (0, 0);
+    for n in 0..120 {
+        deliver(&stage, &account, 1000 + n)?;
+        let outcome = stage.back_up(&account).await?;
+        assert_eq!(outcome.report.added, if n == 0 { 31 } else { 1 });
+        index = index.max(count(&stage, &account, "index")?);
+        packs = packs.max(count(&stage, &account, "data")?);
+        clock.advance(std::time::Duration::from_secs(60 * 60));
+    }
+    // Each run adds one index file and two packs.
+    assert!(index <= 34, "{index} index files");
+    assert!(packs <= 150, "{packs} packs");
+    deliver(&stage, &account, 2000)?;
+    stage.back_up_equal(&account).await?;
+    stage.restic_agrees(&account)
+}

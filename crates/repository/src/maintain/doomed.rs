@@ -115,6 +115,10 @@ impl Doomed {
         self.replaced_index.contains(&file)
     }
 
+    pub(crate) fn replaced_index_count(&self) -> usize {
+        self.replaced_index.len()
+    }
+
     /// Notes which index files are replaced and could not be deleted.
     pub(crate) fn set_replaced_index(&mut self, files: BTreeSet<ObjectId>) {
         self.changed |= self.replaced_index != files;

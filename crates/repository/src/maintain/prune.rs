@@ -98,11 +98,15 @@ struct Run<'a> {
 }
 
 impl Repository {
-    /// Whether so many small runs have added to the repository that it is time to prune it. Counts what is known from the last listing and
-    /// asks the storage nothing.
-    #[must_use]
-    pub fn needs_maintenance(&self) -> bool {
-        self.0.index.file_count() > MAX_INDEX_FILES_BETWEEN
+    /// Whether so many small runs have added to the repository that it is time to prune it. Counts what is known from the last listing, and
+    /// asks the storage nothing unless these are many: index files that a prune replaced and the storage did not let go do not count.
+    pub async fn needs_maintenance(&self) -> Result<bool> {
+        let known = self.0.index.file_count();
+        if known <= MAX_INDEX_FILES_BETWEEN {
+            return Ok(false);
+        }
+        let replaced = Doomed::load(&self.0).await?.replaced_index_count();
+        Ok(known.saturating_sub(replaced) > MAX_INDEX_FILES_BETWEEN)
     }
 
     /// Finds what no snapshot needs, records it, and deletes what was recorded by a run long enough ago. Index files and small packs are put

@@ -339,7 +339,7 @@ async fn many_small_runs_leave_few_index_files_and_packs() -> anyhow::Result<()>
         let file = format!("{}/{number}", number % 4);
         last = Some(commit(ours, last, number, &[(&file, &file)]).await?);
     }
-    assert!(ours.needs_maintenance());
+    assert!(ours.needs_maintenance().await?);
     let before = files(&fixture.path().join("index"))?.len();
     assert!(before >= 80);
     let report = prune(ours, at_once()).await?;
@@ -353,7 +353,7 @@ async fn many_small_runs_leave_few_index_files_and_packs() -> anyhow::Result<()>
         text(&reopened, last, "3/79").await?.as_deref(),
         Some("3/79")
     );
-    assert!(!reopened.needs_maintenance());
+    assert!(!reopened.needs_maintenance().await?);
     assert!(reopened.verify(|_| {}).await?.is_sound());
     check_all(&fixture.path())
 }
