@@ -34,25 +34,13 @@ pub fn compose(mime: &[u8]) {
 mod tests {
     use super::*;
 
-    /// The kept inputs of a fuzz target.
-    fn corpus(target: &str) -> Vec<Vec<u8>> {
-        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fuzz/corpus/");
-        let files = std::fs::read_dir(format!("{folder}{target}")).expect("there is a corpus");
-        let inputs = files.map(|file| std::fs::read(file?.path()));
-        inputs.collect::<Result<_, _>>().expect("it can be read")
-    }
-
     #[test]
     fn the_kept_corpus_holds() {
-        for (target, check) in [
-            ("items", items as fn(&[u8])),
+        testkit::corpus::repeat(&[
+            ("items", items),
             ("records", records),
             ("message", message),
             ("mime", compose),
-        ] {
-            let inputs = corpus(target);
-            assert!(!inputs.is_empty(), "{target} has no corpus");
-            inputs.iter().for_each(|input| check(input));
-        }
+        ]);
     }
 }
