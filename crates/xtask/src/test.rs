@@ -8,12 +8,15 @@ use std::{
 
 use anyhow::{bail, ensure};
 
-use crate::{surroundings, tidy, tools};
+use crate::{fuzz, surroundings, tidy, tools};
 
 /// A name for the summary, and what to do.
 type Step = (&'static str, fn() -> anyhow::Result<()>);
 
-const STEPS: [Step; 6] = [
+/// Of each fuzz target: a minute in all, two at a time.
+const FUZZ_SECONDS: u64 = 10;
+
+const STEPS: [Step; 7] = [
     ("tools", tools::run),
     ("format", || cargo(&["fmt", "--all", "--check"])),
     ("tidy", || tidy::run(false)),
@@ -28,6 +31,13 @@ const STEPS: [Step; 6] = [
         ])
     }),
     ("tests", || cargo(&["test", "--workspace"])),
+    ("fuzz", || {
+        fuzz::run(&fuzz::Plan {
+            seconds: FUZZ_SECONDS,
+            keep: false,
+            target: None,
+        })
+    }),
     ("soak", soak),
 ];
 
