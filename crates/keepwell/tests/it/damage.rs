@@ -28,7 +28,7 @@ pub(crate) fn copy() -> Result<(TempDir, Vec<Repository>)> {
 }
 
 /// The largest pack, which is one of data, and its name.
-fn pack(one: &Repository) -> Result<(PathBuf, String)> {
+pub(crate) fn pack(one: &Repository) -> Result<(PathBuf, String)> {
     let mut packs = files(&one.path.join("data"))?;
     packs.sort_by_key(|path| fs::metadata(path).map_or(0, |meta| meta.len()));
     let path = packs.pop().context("there are packs")?;
@@ -50,7 +50,7 @@ fn forget_repository(data: &Path, one: &Repository) -> Result<()> {
     Ok(fs::write(&path, record.to_string())?)
 }
 
-fn flip(path: &Path, at: usize) -> Result<()> {
+pub(crate) fn flip(path: &Path, at: usize) -> Result<()> {
     let mut bytes = fs::read(path)?;
     bytes[at] ^= 1;
     // Repositories are read-only files.

@@ -13,9 +13,9 @@ use tempfile::TempDir;
 use testkit::restic;
 
 use crate::{
-    damage::copy,
+    damage::{copy, flip, pack},
     repositories::{self, repository},
-    run::{Running, command},
+    run::{Running, command, files},
 };
 
 /// What `--json` says of the accounts.
@@ -81,6 +81,62 @@ fn nothing_is_forgotten_without_a_policy() -> Result<()> {
     }
     for restic in restic::both() {
         assert_eq!(all[0].snapshots(&restic)?.len(), 2);
+    }
+    Ok(())
+}
+
+#[test]
+fn damage_is_repaired_or_told_by_account_and_message() -> Result<()> {
+    let (data, all) = copy()?;
+    let (pack, name) = pack(&all[0])?;
+    flip(&pack, 40)?;
+    for index in files(&all[1].path.join("index"))? {
+        fs::remove_file(index)?;
+    }
+    let before = files(data.path())?;
+    let rehearsed = repository(data.path(), &["repair", "--dry-run"])?.ended(3)?;
+    assert_eq!(files(data.path())?, before, "a rehearsal changes nothing");
+    assert_eq!(rehearsed.stdout.matches("\tsound\t").count(), all.len() - 2);
+    let done = json(data.path(), &["repair"], 3)?;
+    let of = |account: &str| done.iter().find(|one| one["account"] == account);
+    let damaged = of(&all[0].account).context("it is told of")?;
+    assert_eq!(damaged["state"], "something is lost");
+    assert_eq!(damaged["damaged_packs"][0], name);
+    let message = damaged["fetch_again"][0]["path"].as_str();
+    assert!(message.context("it is located")?.starts_with("Mail/"));
+    let unlisted = of(&all[1].account).context("it is told of")?;
+    assert_eq!(unlisted["state"], "repaired", "{unlisted}");
+    repository(data.path(), &["verify", &all[1].account])?.ended(0)?;
+    for restic in restic::both() {
+        all[1].check(&restic)?;
+    }
+    // What is lost stays so until it is fetched again, and is not lost a second time.
+    let again = json(data.path(), &["repair", &all[0].account], 3)?;
+    assert_eq!(again[0]["damaged_packs"].as_array().map(Vec::len), Some(0));
+    assert_eq!(again[0]["fetch_again"], damaged["fetch_again"]);
+    Ok(())
+}
+
+#[test]
+fn what_was_forgotten_is_recorded_and_deleted_later() -> Result<()> {
+    let (data, all) = copy()?;
+    repository(data.path(), &["forget", "--keep-last", "1"])?.ended(0)?;
+    let rehearsed = json(data.path(), &["prune", "--dry-run"], 0)?;
+    let done = json(data.path(), &["prune"], 0)?;
+    for (rehearsed, done) in rehearsed.iter().zip(&done) {
+        assert_eq!(rehearsed["state"], "would be");
+        assert_eq!(done["state"], "done");
+        assert_eq!(done["doomed_packs"], rehearsed["doomed_packs"]);
+        assert_eq!(done["deleted_packs"], 0, "a day has to pass");
+    }
+    assert!(
+        done.iter().any(|one| one["next_due"].is_string()),
+        "{done:?}"
+    );
+    for restic in restic::both() {
+        for one in &all {
+            one.check(&restic)?;
+        }
     }
     Ok(())
 }
