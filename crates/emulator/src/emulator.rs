@@ -1,5 +1,7 @@
 //! Starting the emulator, and what a program that runs it in its own process can do with it.
 
+mod registration;
+
 use std::{
     fmt,
     net::{Ipv4Addr, SocketAddr},
@@ -7,15 +9,14 @@ use std::{
     time::Duration,
 };
 
-use data_encoding::BASE64URL_NOPAD;
-use jiff::{SignedDuration, Timestamp};
-use rand::{Rng, SeedableRng, rngs::StdRng};
+use jiff::Timestamp;
+use rand::{SeedableRng, rngs::StdRng};
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 use uuid::Uuid;
 
 use crate::{
-    App, Behaviour, Clock, Error, FaultRule, Observer, Secret, Stats, SystemClock, Tenant, World,
-    entra::Entra, fault::Faults, gateway::Gateway, routes, server, stats::Counters,
+    Behaviour, Clock, DirectoryRole, Error, FaultRule, Observer, Stats, SystemClock, Tenant, User,
+    World, entra::Entra, fault::Faults, gateway::Gateway, routes, server, stats::Counters,
     throttle::Throttle,
 };
 
@@ -42,8 +43,12 @@ pub struct Settings {
     pub gzip: bool,
     /// Switches between readings of Microsoft's behaviour.
     pub behaviour: Behaviour,
-    /// The application permissions that the application is granted.
+    /// The application permissions that the application asks for and is granted.
     pub roles: Vec<String>,
+    /// The application permissions that it asks for beyond these, and that nobody has granted yet.
+    pub requires: Vec<String>,
+    /// Where people who sign in to the application may be sent back to.
+    pub redirect_uris: Vec<String>,
     /// Sees every exchange.
     pub observer: Option<Observer>,
 }
@@ -71,9 +76,22 @@ impl Settings {
             gzip: false,
             behaviour: Behaviour::default(),
             roles: roles.map(str::to_owned).to_vec(),
+            requires: Vec::new(),
+            redirect_uris: Vec::new(),
             observer: None,
         }
     }
+}
+
+pub use registration::{Registered, Registration};
+
+/// With what a person signs in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Account {
+    /// The user principal name.
+    pub principal_name: String,
+    /// The password.
+    pub password: String,
 }
 
 /// The emulator.
@@ -110,13 +128,23 @@ impl Emulator {
     /// Builds the world and begins to serve. Needs a Tokio runtime.
     ///
     /// # Errors
-    /// If the world cannot be read, the address cannot be listened on, or a fault rule makes no sense.
+    /// If the world cannot be read, the address cannot be listened on, a fault rule makes no sense, or Graph has no permission of a name that
+    /// was given.
     pub async fn start(settings: Settings) -> Result<Running, Error> {
         let now = settings.clock.now();
         let tenant = Arc::new(settings.world.build(now, settings.behaviour)?);
-        let (client_id, client_secret) = register(&tenant, settings.roles, now);
+        let registered = registration::register(
+            &tenant,
+            Registration {
+                display_name: "Keepwell".to_owned(),
+                redirect_uris: settings.redirect_uris,
+                roles: settings.roles,
+                requires: settings.requires,
+            },
+            now,
+        )?;
         let gateway = Gateway {
-            entra: Entra::new(tenant.clone())?,
+            entra: Entra::new(tenant.clone(), settings.seed)?,
             tenant: tenant.clone(),
             clock: settings.clock,
             routes: routes(),
@@ -145,8 +173,8 @@ impl Emulator {
             base_url: format!("http://{address}"),
             address,
             tenant_id: tenant.id,
-            client_id,
-            client_secret,
+            client_id: registered.client_id,
+            client_secret: registered.client_secret,
             gateway,
             stop,
             task: Mutex::new(Some(task)),
@@ -165,6 +193,53 @@ impl Running {
     #[must_use]
     pub fn now(&self) -> Timestamp {
         self.gateway.clock.now()
+    }
+
+    /// Registers another application.
+    ///
+    /// # Errors
+    /// If Graph has no permission of a name that was given.
+    pub fn register(&self, registration: Registration) -> Result<Registered, Error> {
+        registration::register(self.tenant(), registration, self.now())
+    }
+
+    /// Lets people who sign in to the registered application be sent back to this address too.
+    pub fn allow_redirect_to(&self, redirect_uri: &str) {
+        if let Some(mut app) = self.tenant().app(self.client_id) {
+            app.redirects.web.push(redirect_uri.to_owned());
+            self.tenant().set_app(app);
+        }
+    }
+
+    /// Somebody who may sign in and holds this directory role, the first by user principal name. A world with three people or more has a
+    /// Global, a Privileged Role and an Exchange Administrator.
+    #[must_use]
+    pub fn account_with(&self, role: DirectoryRole) -> Option<Account> {
+        self.account(|user| user.roles.contains(&role))
+    }
+
+    /// A Global Administrator. A world without people has none.
+    #[must_use]
+    pub fn administrator(&self) -> Option<Account> {
+        self.account_with(DirectoryRole::GlobalAdministrator)
+    }
+
+    /// Somebody who may sign in and holds no role at all.
+    #[must_use]
+    pub fn account_without_role(&self) -> Option<Account> {
+        self.account(|user| user.roles.is_empty())
+    }
+
+    fn account(&self, is_wanted: impl Fn(&User) -> bool) -> Option<Account> {
+        let mut users = self.tenant().users();
+        users.sort_by(|a, b| a.principal_name.cmp(&b.principal_name));
+        let found = users
+            .into_iter()
+            .find(|user| user.may_sign_in() && is_wanted(user))?;
+        Some(Account {
+            principal_name: found.principal_name.clone(),
+            password: found.password.clone(),
+        })
     }
 
     /// What was done so far.
@@ -218,27 +293,4 @@ impl Drop for Running {
     fn drop(&mut self) {
         self.stop.send_replace(());
     }
-}
-
-/// Registers an application with a secret that follows from the tenant's seed: a start-up script finds the same ones again.
-fn register(tenant: &Tenant, roles: Vec<String>, now: Timestamp) -> (Uuid, String) {
-    let client_id = tenant.new_id();
-    let mut random = [0; 30];
-    tenant.random().fill_bytes(&mut random);
-    let secret = BASE64URL_NOPAD.encode(&random);
-    tenant.set_app(App {
-        client_id,
-        object_id: tenant.new_id(),
-        display_name: "Keepwell".to_owned(),
-        secrets: vec![Secret {
-            value: secret.clone(),
-            expires: now
-                .checked_add(SignedDuration::from_hours(24 * 365 * 2))
-                .unwrap_or(Timestamp::MAX),
-        }],
-        certificates: Vec::new(),
-        roles,
-        disabled: false,
-    });
-    (client_id, secret)
 }

@@ -1,25 +1,38 @@
-//! Entra ID: discovery documents, keys, and tokens for applications by the client credentials flow.
+//! Entra ID: discovery documents, keys, signing in and consent for people, and tokens for applications and people.
 //!
-//! Only what an application that signs in as itself needs is served; anything for people (authorize, device code, refresh) answers 404.
+//! Device code, on-behalf-of, guests and accounts of other tenants, second factors and conditional access are not served.
 
+mod admin_consent;
+mod asked;
 mod assertion;
+mod authorize;
+mod client;
+mod codes;
+mod consent;
+mod deliver;
 mod discovery;
 mod error;
 mod grant;
+mod id_token;
 mod key;
+mod page;
+mod session;
 mod token;
+mod walk;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
+use data_encoding::BASE64URL_NOPAD;
 use http::{HeaderMap, Method, StatusCode};
-use jiff::Timestamp;
-use serde_json::Value;
+use rand::{Rng, SeedableRng, rngs::StdRng};
 
-use crate::{Error, Tenant};
+use crate::{Error, Query, Reply, Tenant};
 
-pub(crate) use error::EntraError;
-use grant::Grants;
+use client::Clients;
+use codes::Codes;
+pub(crate) use error::{EntraError, Stamp};
+use session::Sessions;
 pub(crate) use token::{Principal, Tokens};
 
 /// A request to the login host.
@@ -31,7 +44,7 @@ pub(crate) struct LoginRequest<'a> {
     pub(crate) headers: &'a HeaderMap,
     pub(crate) body: &'a Bytes,
     pub(crate) origin: &'a str,
-    pub(crate) now: Timestamp,
+    pub(crate) stamp: Stamp,
 }
 
 /// The login host's state.
@@ -39,14 +52,22 @@ pub(crate) struct LoginRequest<'a> {
 pub(crate) struct Entra {
     tenant: Arc<Tenant>,
     pub(crate) tokens: Tokens,
-    grants: Grants,
+    clients: Clients,
+    codes: Codes,
+    sessions: Sessions,
+    /// For codes and cookies, apart from the tenant's random numbers, so that signing in does not change the world.
+    random: Mutex<StdRng>,
 }
 
 impl Entra {
-    pub(crate) fn new(tenant: Arc<Tenant>) -> Result<Self, Error> {
+    pub(crate) fn new(tenant: Arc<Tenant>, seed: u64) -> Result<Self, Error> {
         Ok(Self {
             tokens: Tokens::new(tenant.id)?,
-            grants: Grants::default(),
+            clients: Clients::default(),
+            codes: Codes::default(),
+            sessions: Sessions::default(),
+            // Another sequence than that of request ids, which everybody sees.
+            random: Mutex::new(StdRng::seed_from_u64(!seed)),
             tenant,
         })
     }
@@ -61,56 +82,68 @@ impl Entra {
         })
     }
 
-    /// Answers with JSON. `Ok(None)` is a path that is not served.
-    pub(crate) fn answer(&self, request: &LoginRequest) -> Result<Option<Value>, EntraError> {
+    /// Answers with JSON, a page or a redirect. `Ok(None)` is a path that is not served.
+    pub(crate) fn answer(&self, request: &LoginRequest) -> Result<Option<Reply>, EntraError> {
         let lower = request.path.to_ascii_lowercase();
         let segments: Vec<&str> = lower.split('/').filter(|s| !s.is_empty()).collect();
         let [authority, rest @ ..] = segments.as_slice() else {
             return Ok(None);
         };
-        match rest {
+        let shown = |answered: Result<Reply, EntraError>| {
+            Ok(answered.unwrap_or_else(|error| page::error(&error, request.stamp)))
+        };
+        let reply = match rest {
             ["discovery", "instance"] => {
-                discovery::instance(request.query, request.origin).map(Some)
+                discovery::instance(request.query, request.origin).map(Reply::json)
             }
             ["v2.0", ".well-known", "openid-configuration"] => {
                 let tenant = self.authority(authority)?;
-                Ok(Some(discovery::openid(request.origin, authority, tenant)))
+                let document = discovery::openid(request.origin, authority, tenant);
+                Ok(Reply::json(document))
             }
             ["discovery", "v2.0", "keys"] => {
                 self.authority(authority)?;
-                Ok(Some(self.tokens.keys()))
+                Ok(Reply::json(self.tokens.keys()))
             }
             ["oauth2", "v2.0", "token"] => {
-                if request.method != Method::POST {
-                    return Err(EntraError::new(
-                        StatusCode::METHOD_NOT_ALLOWED,
-                        "invalid_request",
-                        900_561,
-                        format!(
-                            "The endpoint only accepts POST requests. Received a {} request.",
-                            request.method
-                        ),
-                    ));
-                }
-                self.token(request, authority).map(Some)
+                only(request, &[Method::POST])?;
+                grant::answer(self, request, self.authority(authority)?).map(Reply::json)
             }
-            _ => Ok(None),
-        }
+            ["oauth2", "v2.0", "authorize"] => shown(
+                only(request, &[Method::GET, Method::POST])
+                    .and_then(|()| authorize::answer(self, request, authority)),
+            ),
+            ["v2.0", "adminconsent"] => shown(
+                only(request, &[Method::GET, Method::POST])
+                    .and_then(|()| admin_consent::answer(self, request, authority)),
+            ),
+            ["oauth2", "v2.0", "logout"] => shown(
+                only(request, &[Method::GET, Method::POST])
+                    .and_then(|()| self.sign_out(request, authority)),
+            ),
+            _ => return Ok(None),
+        };
+        reply.map(Some)
     }
 
-    fn token(&self, request: &LoginRequest, authority: &str) -> Result<Value, EntraError> {
-        let grant = self
-            .grants
-            .check(&self.tenant, request, self.authority(authority)?)?;
-        let token = self
-            .tokens
-            .issue(&self.tenant, &grant.app, grant.audience, request.now);
-        Ok(serde_json::json!({
-            "token_type": "Bearer",
-            "expires_in": token::LIFETIME_S - 1,
-            "ext_expires_in": token::LIFETIME_S - 1,
-            "access_token": token,
-        }))
+    /// Ends the session; sends the person on to an address that an application has registered.
+    fn sign_out(&self, request: &LoginRequest, authority: &str) -> Result<Reply, EntraError> {
+        self.authority(authority)?;
+        let cookie = self.sessions.end(request);
+        let query = Query::parse(request.query).map_err(|_| client::malformed())?;
+        let onward = query.get("post_logout_redirect_uri").filter(|uri| {
+            let registry = self.tenant.registry();
+            registry.apps.iter().any(|app| app.platform(uri).is_some())
+        });
+        let state = query.get("state").map(|state| ("state", state.to_owned()));
+        let reply = match onward {
+            Some(uri) => match state {
+                Some(state) => deliver::deliver(uri, deliver::Mode::Query, &[state]),
+                None => deliver::redirect(uri),
+            },
+            None => page::signed_out(),
+        };
+        Ok(walk::with_cookie(reply, &cookie))
     }
 
     fn authority(&self, name: &str) -> Result<Authority, EntraError> {
@@ -138,6 +171,33 @@ impl Entra {
             domain.is_some_and(|domain| domain.eq_ignore_ascii_case(name))
         })
     }
+
+    /// A value that nobody guesses.
+    fn opaque(&self) -> String {
+        let mut bytes = [0; 32];
+        self.random
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .fill_bytes(&mut bytes);
+        BASE64URL_NOPAD.encode(&bytes)
+    }
+}
+
+fn only(request: &LoginRequest, methods: &[Method]) -> Result<(), EntraError> {
+    if methods.contains(request.method) {
+        return Ok(());
+    }
+    let names: Vec<_> = methods.iter().map(Method::as_str).collect();
+    Err(EntraError::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "invalid_request",
+        900_561,
+        format!(
+            "The endpoint only accepts {} requests. Received a {} request.",
+            names.join(", "),
+            request.method
+        ),
+    ))
 }
 
 /// Which tenants an authority stands for.

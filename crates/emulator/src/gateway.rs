@@ -220,9 +220,13 @@ impl Gateway {
             .first()
             .is_some_and(|s| s.eq_ignore_ascii_case("me"))
         {
-            return Err(GraphError::bad_request(
-                "/me request is only valid with delegated authentication flow.",
-            ));
+            // A person's own routes are not served, and a token for a person opens no other.
+            return Err(match principal.as_deref().and_then(|caller| caller.user) {
+                Some(_) => GraphError::directory_denied(),
+                None => GraphError::bad_request(
+                    "/me request is only valid with delegated authentication flow.",
+                ),
+            });
         }
         let Match { route, params } = found?;
         authorise(route, principal.as_deref(), &incoming.headers)?;

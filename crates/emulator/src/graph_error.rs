@@ -176,6 +176,22 @@ impl GraphError {
         )
     }
 
+    /// 400 `Request_BadRequest`, for a body that the directory does not take.
+    #[must_use]
+    pub fn directory_bad_request(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "Request_BadRequest", message)
+    }
+
+    /// 409 `Request_MultipleObjectsWithSameKeyValue`.
+    #[must_use]
+    pub fn directory_conflict(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(
+            StatusCode::CONFLICT,
+            "Request_MultipleObjectsWithSameKeyValue",
+            message,
+        )
+    }
+
     /// 400 `Request_UnsupportedQuery`.
     #[must_use]
     pub fn unsupported_query(message: impl Into<Cow<'static, str>>) -> Self {

@@ -1,23 +1,30 @@
 //! The state of one tenant: who it is, which applications may call, which users there are, and their mailboxes.
 //!
-//! The directory is behind one lock and each mailbox behind its own, so that work on one mailbox never waits for another. Locks are held for a
+//! Users are behind one lock, applications behind another, and each mailbox behind its own, so that work on one mailbox never waits for another. Locks are held for a
 //! moment and never across an await. Lock the directory before a mailbox, never the other way round.
 
 mod app;
+mod principal;
+mod registry;
+mod role;
 mod user;
 
 use std::{
     collections::{BTreeMap, HashMap},
-    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
 };
 
 use jiff::Timestamp;
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use uuid::Uuid;
 
-use crate::Mailbox;
+use crate::{Mailbox, permissions};
 
-pub use app::{App, Certificate, Secret};
+pub(crate) use app::Platform;
+pub use app::{App, Certificate, Redirects, Requirement, Secret};
+pub use principal::{PermissionGrant, RoleAssignment, ServicePrincipal};
+pub(crate) use registry::Registry;
+pub use role::DirectoryRole;
 pub use user::{Purpose, User};
 
 /// A mailbox with its lock.
@@ -36,6 +43,12 @@ pub struct Behaviour {
     pub refuse_repeated_assertions: bool,
     /// Outlook's limit of concurrent requests counts all mailboxes of an application together, instead of each by itself.
     pub concurrency_per_app: bool,
+    /// How long after it was granted an application permission appears in tokens. What was granted before the start is in them at once.
+    pub grant_delay: std::time::Duration,
+    /// Whether people without a role may grant an application what no administrator need decide.
+    pub user_consent: bool,
+    /// An administrator's refusal comes back as `consent_required`, as Microsoft's page shows it, instead of as `access_denied`, as it was captured.
+    pub refusal_is_consent_required: bool,
     /// Switches of mail alone.
     pub mail: crate::MailBehaviour,
 }
@@ -49,6 +62,9 @@ impl Default for Behaviour {
             delta_token_lifetime: std::time::Duration::from_secs(30 * 24 * 3600),
             refuse_repeated_assertions: false,
             concurrency_per_app: false,
+            grant_delay: std::time::Duration::ZERO,
+            user_consent: true,
+            refusal_is_consent_required: false,
             mail: crate::MailBehaviour::default(),
         }
     }
@@ -67,7 +83,7 @@ pub struct Tenant {
     pub created: Timestamp,
     /// Switches.
     pub behaviour: Behaviour,
-    apps: RwLock<Vec<App>>,
+    registry: RwLock<Registry>,
     users: RwLock<BTreeMap<Uuid, Arc<User>>>,
     mailboxes: RwLock<HashMap<Uuid, SharedMailbox>>,
     random: Mutex<StdRng>,
@@ -90,25 +106,76 @@ impl Tenant {
             display_name: display_name.into(),
             created,
             behaviour,
-            apps: RwLock::default(),
+            registry: RwLock::new(Registry::new(id, created)),
             users: RwLock::default(),
             mailboxes: RwLock::default(),
             random: Mutex::new(StdRng::seed_from_u64(seed)),
         }
     }
 
-    /// Registers an application, or replaces the one with the same client id.
+    /// Registers an application, or replaces the one with the same client id. Its service principal and its grants stay.
     pub fn set_app(&self, app: App) {
-        let mut apps = self.apps.write().unwrap_or_else(PoisonError::into_inner);
-        apps.retain(|known| known.client_id != app.client_id);
-        apps.push(app);
+        let mut registry = self.registry_mut();
+        registry
+            .apps
+            .retain(|known| known.client_id != app.client_id);
+        registry.apps.push(app);
     }
 
     /// An application by its client id.
     #[must_use]
     pub fn app(&self, client_id: Uuid) -> Option<App> {
-        let apps = self.apps.read().unwrap_or_else(PoisonError::into_inner);
-        apps.iter().find(|app| app.client_id == client_id).cloned()
+        self.registry().app(client_id).cloned()
+    }
+
+    /// The service principal of an application.
+    #[must_use]
+    pub fn service_principal(&self, client_id: Uuid) -> Option<ServicePrincipal> {
+        self.registry().principal_of(client_id).cloned()
+    }
+
+    /// Adds a service principal, or replaces the one with the same id.
+    pub fn set_service_principal(&self, principal: ServicePrincipal) {
+        let mut registry = self.registry_mut();
+        registry.principals.retain(|known| known.id != principal.id);
+        registry.principals.push(principal);
+    }
+
+    /// Grants an application permission of Graph, effective at once. `false` if there is no such permission or no service principal.
+    pub fn grant_role(&self, client_id: Uuid, role: &str, now: Timestamp) -> bool {
+        let mut registry = self.registry_mut();
+        let principal = registry
+            .principal_of(client_id)
+            .map(|principal| principal.id);
+        match (principal, permissions::role_named(role)) {
+            (Some(principal), Some(role)) => {
+                registry.assign(principal, role.id, now, now);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// All application permissions that were granted.
+    #[must_use]
+    pub fn role_assignments(&self) -> Vec<RoleAssignment> {
+        self.registry().assignments.clone()
+    }
+
+    /// All delegated permissions that were granted.
+    #[must_use]
+    pub fn permission_grants(&self) -> Vec<PermissionGrant> {
+        self.registry().grants.clone()
+    }
+
+    pub(crate) fn registry(&self) -> RwLockReadGuard<'_, Registry> {
+        self.registry.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn registry_mut(&self) -> RwLockWriteGuard<'_, Registry> {
+        self.registry
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Adds a user, or replaces the one with the same id.

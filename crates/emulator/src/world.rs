@@ -40,7 +40,8 @@ impl World {
     }
 
     /// A company in which exactly `n` accounts have a mailbox. From four on, one of these is a shared mailbox and one a room. Accounts without a
-    /// mailbox (a guest, a disabled one, one without Exchange) come on top. User names are aliases at the tenant's initial domain.
+    /// mailbox (a guest, a disabled one, one without Exchange) come on top. User names are aliases at the tenant's initial domain. The first three
+    /// people by name are the Global, the Privileged Role and the Exchange Administrator.
     #[must_use]
     pub fn users(mut self, n: usize, seed: u64) -> Self {
         self.users = n;
@@ -95,6 +96,7 @@ impl World {
                 source: Box::new(error),
             })?;
         }
+        people::appoint(&tenant);
         Ok(tenant)
     }
 }

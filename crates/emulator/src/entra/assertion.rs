@@ -49,7 +49,7 @@ pub(super) fn check(
         .iter()
         .find(|known| is_named(known, header.x5t.as_deref(), header.x5t_s256.as_deref()))
         .ok_or_else(|| refused(app, "the key was not found by its thumbprint"))?;
-    if certificate.expires <= request.now {
+    if certificate.expires <= request.stamp.now {
         return Err(refused(app, "the certificate is expired"));
     }
     let claims = verify(assertion, header.alg, certificate)
@@ -64,7 +64,7 @@ pub(super) fn check(
             "Client assertion audience claim does not match Realm issuer.",
         ));
     }
-    let now = request.now.as_second();
+    let now = request.stamp.now.as_second();
     let early = claims.nbf.is_some_and(|start| start > now + SKEW_S);
     if early || claims.exp.saturating_add(SKEW_S) <= now {
         return Err(EntraError::client(

@@ -1,4 +1,4 @@
-//! Errors of the login host, in its JSON shape: an OAuth error, and an `AADSTS` number that tells more.
+//! Errors of the login host: an OAuth error, and an `AADSTS` number that tells more. They come as JSON, as a page, or as fields of a redirect.
 
 use http::StatusCode;
 use jiff::Timestamp;
@@ -10,8 +10,23 @@ use uuid::Uuid;
 pub(crate) struct EntraError {
     pub(crate) status: StatusCode,
     error: &'static str,
-    number: u32,
+    pub(super) number: u32,
     message: String,
+    subcode: Option<&'static str>,
+}
+
+/// When and under which ids a request came: every error tells it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Stamp {
+    pub(crate) now: Timestamp,
+    pub(crate) trace: Uuid,
+    pub(crate) correlation: Uuid,
+}
+
+impl Stamp {
+    fn time(&self) -> String {
+        self.now.strftime("%Y-%m-%d %H:%M:%SZ").to_string()
+    }
 }
 
 impl EntraError {
@@ -26,7 +41,19 @@ impl EntraError {
             error,
             number,
             message: message.into(),
+            subcode: None,
         }
+    }
+
+    /// Adds `error_subcode`, which only a redirect shows.
+    pub(super) fn with_subcode(mut self, subcode: &'static str) -> Self {
+        self.subcode = Some(subcode);
+        self
+    }
+
+    /// 400 `invalid_grant`.
+    pub(super) fn grant(number: u32, message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "invalid_grant", number, message)
     }
 
     /// 400 `invalid_request`.
@@ -70,24 +97,40 @@ impl EntraError {
         Self::new(status, error, number, message)
     }
 
-    pub(crate) fn body(
-        &self,
-        now: Timestamp,
-        trace: Uuid,
-        correlation: Uuid,
-        origin: &str,
-    ) -> Value {
-        let stamp = now.strftime("%Y-%m-%d %H:%M:%SZ").to_string();
+    /// `AADSTS50011: …` with ids and time, on four lines.
+    pub(super) fn description(&self, stamp: Stamp) -> String {
+        format!(
+            "AADSTS{}: {}\r\nTrace ID: {}\r\nCorrelation ID: {}\r\nTimestamp: {}",
+            self.number,
+            self.message,
+            stamp.trace,
+            stamp.correlation,
+            stamp.time()
+        )
+    }
+
+    /// The fields of a redirect.
+    pub(super) fn fields(&self, stamp: Stamp, origin: &str) -> Vec<(&'static str, String)> {
+        let subcode = self
+            .subcode
+            .map(|subcode| ("error_subcode", subcode.to_owned()));
+        let mut fields = vec![
+            ("error", self.error.to_owned()),
+            ("error_description", self.description(stamp)),
+            ("error_uri", format!("{origin}/error?code={}", self.number)),
+        ];
+        fields.extend(subcode);
+        fields
+    }
+
+    pub(crate) fn body(&self, stamp: Stamp, origin: &str) -> Value {
         json!({
             "error": self.error,
-            "error_description": format!(
-                "AADSTS{}: {}\r\nTrace ID: {trace}\r\nCorrelation ID: {correlation}\r\nTimestamp: {stamp}",
-                self.number, self.message
-            ),
+            "error_description": self.description(stamp),
             "error_codes": [self.number],
-            "timestamp": stamp,
-            "trace_id": trace,
-            "correlation_id": correlation,
+            "timestamp": stamp.time(),
+            "trace_id": stamp.trace,
+            "correlation_id": stamp.correlation,
             "error_uri": format!("{origin}/error?code={}", self.number),
         })
     }

@@ -1,204 +1,273 @@
-//! The client credentials grant: checks a token request and says for which application and audience a token is due.
+//! The token endpoint: a token for an application itself (client credentials), or for a person who let the application have one (an authorization
+//! code, a refresh token). Other grants (device code, on behalf of, password) are refused.
 
-use std::{
-    collections::HashMap,
-    sync::{Mutex, PoisonError},
-};
-
-use data_encoding::BASE64;
+use data_encoding::BASE64URL_NOPAD;
 use http::{StatusCode, header};
-use jiff::Timestamp;
-use uuid::Uuid;
+use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
 
-use super::{Authority, EntraError, LoginRequest, assertion, token::AUDIENCES};
-use crate::{App, Query, Tenant, call::decode};
+use super::{
+    Authority, Entra, EntraError, LoginRequest,
+    asked::{Asked, unknown_resource},
+    client::{Claimed, Proof, at_home, form, invalid_scope, required, unproven},
+    codes::{Challenge, Code, Permit},
+    id_token::IdToken,
+    token::{AUDIENCES, LIFETIME_S, Subject},
+};
+use crate::{App, Query, Tenant, User, tenant::Platform};
 
-const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
-
-/// Assertions that are remembered while they are valid; more than that, and those seen are forgotten.
-const ASSERTIONS_MAX: usize = 4096;
-
-/// What was granted.
-#[derive(Debug)]
-pub(super) struct Grant {
-    pub(super) app: App,
-    pub(super) audience: &'static str,
+/// Answers a token request.
+pub(super) fn answer(
+    entra: &Entra,
+    request: &LoginRequest,
+    authority: Authority,
+) -> Result<Value, EntraError> {
+    let form = form(request)?;
+    let grant = Grant {
+        entra,
+        request,
+        form: &form,
+    };
+    match required(&form, "grant_type")? {
+        "client_credentials" if authority == Authority::Shared => Err(EntraError::request(
+            9_001_023,
+            "The grant type 'client_credentials' is not supported over the /common or /consumers endpoints. Please use the /organizations or tenant-specific endpoint.",
+        )),
+        "client_credentials" => grant.client_credentials(),
+        "authorization_code" => grant.authorization_code(),
+        "refresh_token" => grant.refresh_token(),
+        other => Err(EntraError::new(
+            StatusCode::BAD_REQUEST,
+            "unsupported_grant_type",
+            70_003,
+            format!("The app requested an unsupported grant type '{other}'."),
+        )),
+    }
 }
 
-/// Checks token requests; remembers which assertions were used.
-#[derive(Debug, Default)]
-pub(super) struct Grants {
-    used: Mutex<HashMap<String, Timestamp>>,
+struct Grant<'a> {
+    entra: &'a Entra,
+    request: &'a LoginRequest<'a>,
+    form: &'a Query,
 }
 
-impl Grants {
-    pub(super) fn check(
-        &self,
-        tenant: &Tenant,
-        request: &LoginRequest,
-        authority: Authority,
-    ) -> Result<Grant, EntraError> {
-        let form = form(request)?;
-        match required(&form, "grant_type")? {
-            "client_credentials" => {}
-            other => {
-                return Err(EntraError::new(
-                    StatusCode::BAD_REQUEST,
-                    "unsupported_grant_type",
-                    70_003,
-                    format!("The app requested an unsupported grant type '{other}'."),
-                ));
-            }
-        }
-        if authority == Authority::Shared {
-            return Err(EntraError::request(
-                9_001_023,
-                "The grant type 'client_credentials' is not supported over the /common or /consumers endpoints. Please use the /organizations or tenant-specific endpoint.",
-            ));
-        }
-        let basic = basic(request)?;
-        let client_id = match &basic {
-            Some((id, _)) => id.as_str(),
-            None => required(&form, "client_id")?,
-        };
-        let app = find_app(tenant, client_id)?;
-        let audience = audience(tenant, required(&form, "scope")?)?;
-        let secret = form.get("client_secret").filter(|s| !s.is_empty());
-        if let Some(secret) = secret.or(basic.as_ref().map(|(_, secret)| secret.as_str())) {
-            check_secret(&app, secret, request.now)?;
-        } else if let Some(assertion) = form.get("client_assertion").filter(|a| !a.is_empty()) {
-            match form.get("client_assertion_type") {
-                Some(ASSERTION_TYPE) => {}
-                Some(_) => {
-                    return Err(EntraError::request(
-                        50_027,
-                        "The value of 'client_assertion_type' is not supported.",
-                    ));
-                }
-                None => return Err(missing("client_assertion_type")),
-            }
-            let accepted = assertion::check(assertion, &app, tenant, request)?;
-            self.note(tenant, accepted, request.now)?;
-        } else {
-            return Err(EntraError::client(
-                7_000_218,
-                "The request body must contain the following parameter: 'client_assertion' or 'client_secret'.",
-            ));
-        }
-        Ok(Grant { app, audience })
+impl Grant<'_> {
+    fn tenant(&self) -> &Tenant {
+        &self.entra.tenant
     }
 
-    fn note(
-        &self,
-        tenant: &Tenant,
-        accepted: assertion::Accepted,
-        now: Timestamp,
-    ) -> Result<(), EntraError> {
-        if !tenant.behaviour.refuse_repeated_assertions {
-            return Ok(());
+    fn client_credentials(&self) -> Result<Value, EntraError> {
+        let claimed = Claimed::read(self.request, self.form)?;
+        let app = claimed.app(self.tenant())?;
+        let audience = audience(self.tenant(), required(self.form, "scope")?)?;
+        let proof = self.prove(&claimed, &app)?;
+        if proof == Proof::None {
+            return Err(unproven());
         }
-        let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
-        used.retain(|_, expires| *expires > now);
-        if used.len() >= ASSERTIONS_MAX {
-            used.clear();
+        let principal = at_home(self.tenant(), &app)?;
+        let now = self.request.stamp.now;
+        let roles = self.tenant().registry().roles(principal.id, now);
+        let subject = Subject::Application {
+            id: principal.id,
+            roles,
+        };
+        let token = self
+            .entra
+            .tokens
+            .issue(self.tenant(), &app, proof, subject, audience, now);
+        Ok(Value::Object(answered(token)))
+    }
+
+    fn authorization_code(&self) -> Result<Value, EntraError> {
+        let claimed = Claimed::read(self.request, self.form)?;
+        let app = claimed.app(self.tenant())?;
+        let key = required(self.form, "code")?;
+        let redirect_uri = required(self.form, "redirect_uri")?;
+        let proof = self.prove(&claimed, &app)?;
+        let now = self.request.stamp.now;
+        let code = self.entra.codes.find(key, app.client_id, now)?;
+        if code.redirect_uri != redirect_uri {
+            return Err(EntraError::client(
+                500_112,
+                format!(
+                    "The reply address '{redirect_uri}' does not match the reply address '{}' provided when requesting Authorization code.",
+                    code.redirect_uri
+                ),
+            ));
         }
-        match used.insert(accepted.id, accepted.expires) {
-            None => Ok(()),
-            Some(_) => Err(EntraError::client(
-                700_027,
-                "The client assertion was used before.",
+        self.check_platform(code.platform, proof)?;
+        self.check_verifier(&code)?;
+        let user = self.user(&code.permit)?;
+        self.entra.codes.use_up(key)?;
+        Ok(self.tokens(&app, &user, &code.permit, proof, code.nonce.as_deref()))
+    }
+
+    fn refresh_token(&self) -> Result<Value, EntraError> {
+        let claimed = Claimed::read(self.request, self.form)?;
+        let app = claimed.app(self.tenant())?;
+        let key = required(self.form, "refresh_token")?;
+        let proof = self.prove(&claimed, &app)?;
+        if proof == Proof::None && !app.redirects.web.is_empty() {
+            return Err(unproven());
+        }
+        let now = self.request.stamp.now;
+        let mut permit = self.entra.codes.refresh(key, app.client_id, now)?;
+        let user = self.user(&permit)?;
+        if let Some(scope) = self.form.get("scope").filter(|scope| !scope.is_empty()) {
+            let asked = Asked::parse(scope, self.tenant(), &app)?;
+            permit.scopes = asked
+                .scopes(&app)
+                .iter()
+                .map(|scope| scope.value.to_owned())
+                .collect();
+        }
+        let registry = self.tenant().registry();
+        let granted = registry
+            .principal_of(app.client_id)
+            .map(|principal| registry.scopes(principal.id, user.id))
+            .unwrap_or_default();
+        if let Some(scope) = permit
+            .scopes
+            .iter()
+            .find(|scope| !granted.contains(&scope.as_str()))
+        {
+            tracing::debug!(scope, "a refresh token's scope is not granted any more");
+            return Err(EntraError::grant(
+                65_001,
+                format!(
+                    "The user or administrator has not consented to use the application with ID '{}' named '{}'. Send an interactive authorization request for this user and resource.",
+                    app.client_id, app.display_name
+                ),
+            ));
+        }
+        drop(registry);
+        Ok(self.tokens(&app, &user, &permit, proof, None))
+    }
+
+    fn prove(&self, claimed: &Claimed, app: &App) -> Result<Proof, EntraError> {
+        self.entra
+            .clients
+            .prove(self.tenant(), self.request, self.form, claimed, app)
+    }
+
+    /// A server proves itself; what runs on a person's own machine cannot, and must not try.
+    fn check_platform(&self, platform: Platform, proof: Proof) -> Result<(), EntraError> {
+        match (platform, proof) {
+            (Platform::Web, Proof::None) => Err(unproven()),
+            (Platform::Web, _) | (Platform::Public, Proof::None) => Ok(()),
+            (Platform::Spa, _) if !self.request.headers.contains_key(header::ORIGIN) => {
+                Err(EntraError::request(
+                    9_002_327,
+                    "Tokens issued for the 'Single-Page Application' client-type may only be redeemed via cross-origin requests.",
+                ))
+            }
+            (Platform::Spa, Proof::None) => Ok(()),
+            (Platform::Spa | Platform::Public, _) => Err(EntraError::client(
+                700_025,
+                "Client is public so neither 'client_assertion' nor 'client_secret' should be presented.",
             )),
         }
     }
-}
 
-fn form(request: &LoginRequest) -> Result<Query, EntraError> {
-    let content_type = request
-        .headers
-        .get(header::CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or_default();
-    if !content_type
-        .to_ascii_lowercase()
-        .starts_with("application/x-www-form-urlencoded")
-    {
-        return Err(missing("grant_type"));
-    }
-    std::str::from_utf8(request.body)
-        .ok()
-        .and_then(|text| Query::parse(text).ok())
-        .ok_or_else(|| {
-            EntraError::request(
-                9_002_313,
-                "Invalid request. Request is malformed or invalid.",
-            )
-        })
-}
-
-fn required<'a>(form: &'a Query, name: &str) -> Result<&'a str, EntraError> {
-    form.get(name)
-        .filter(|value| !value.is_empty())
-        .ok_or_else(|| missing(name))
-}
-
-fn missing(name: &str) -> EntraError {
-    EntraError::request(
-        900_144,
-        format!("The request body must contain the following parameter: '{name}'."),
-    )
-}
-
-/// Client id and secret from `Authorization: Basic`; both are form-encoded inside (RFC 6749, 2.3.1).
-fn basic(request: &LoginRequest) -> Result<Option<(String, String)>, EntraError> {
-    let Some(value) = request.headers.get(header::AUTHORIZATION) else {
-        return Ok(None);
-    };
-    let read = || {
-        let (scheme, credentials) = value.to_str().ok()?.split_once(' ')?;
-        if !scheme.eq_ignore_ascii_case("basic") {
-            return None;
+    fn check_verifier(&self, code: &Code) -> Result<(), EntraError> {
+        let verifier = self.form.get("code_verifier").filter(|v| !v.is_empty());
+        let matches = match (&code.challenge, verifier) {
+            (None, None) => true,
+            (None, Some(_)) => false,
+            (Some(_), None) => {
+                return Err(EntraError::grant(
+                    50_148,
+                    "The code_verifier does not match the code_challenge supplied in the authorization request for PKCE.",
+                ));
+            }
+            (Some(Challenge::Plain(challenge)), Some(verifier)) => challenge == verifier,
+            (Some(Challenge::Sha256(challenge)), Some(verifier)) => {
+                BASE64URL_NOPAD.encode(&Sha256::digest(verifier.as_bytes())) == *challenge
+            }
+        };
+        match matches {
+            true => Ok(()),
+            false => Err(EntraError::grant(
+                501_481,
+                "The Code_Verifier does not match the code_challenge supplied in the authorization request.",
+            )),
         }
-        let text = String::from_utf8(BASE64.decode(credentials.trim().as_bytes()).ok()?).ok()?;
-        let (id, secret) = text.split_once(':')?;
-        Some((decode(id)?, decode(secret)?))
-    };
-    read().map(Some).ok_or_else(|| {
-        EntraError::request(
-            9_002_313,
-            "Invalid request. Request is malformed or invalid.",
-        )
-    })
-}
+    }
 
-fn find_app(tenant: &Tenant, client_id: &str) -> Result<App, EntraError> {
-    let app = client_id.parse::<Uuid>().ok().and_then(|id| tenant.app(id));
-    match app {
-        Some(app) if app.disabled => Err(EntraError::unauthorized(
-            7_000_112,
-            format!(
-                "Application '{client_id}'({}) is disabled.",
-                app.display_name
-            ),
-        )),
-        Some(app) => Ok(app),
-        None => Err(EntraError::unauthorized(
-            700_016,
-            format!(
-                "Application with identifier '{client_id}' was not found in the directory '{}'. This can happen if the application has not been installed by the administrator of the tenant or consented to by any user in the tenant. You may have sent your authentication request to the wrong tenant.",
-                tenant.display_name
-            ),
-        )),
+    /// Who it is about, unless the account is gone or was disabled meanwhile.
+    fn user(&self, permit: &Permit) -> Result<std::sync::Arc<User>, EntraError> {
+        let user = self.tenant().user(&permit.user.to_string());
+        let user = user.ok_or_else(|| {
+            EntraError::grant(
+                50_034,
+                "The user account does not exist in the directory any more.",
+            )
+        })?;
+        match user.is_enabled() {
+            true => Ok(user),
+            false => Err(EntraError::grant(50_057, "The user account is disabled.")),
+        }
+    }
+
+    fn tokens(
+        &self,
+        app: &App,
+        user: &User,
+        permit: &Permit,
+        proof: Proof,
+        nonce: Option<&str>,
+    ) -> Value {
+        let now = self.request.stamp.now;
+        let has = |scope: &str| permit.scopes.iter().any(|known| known == scope);
+        // That the person may be absent is no right of the access token.
+        let mut scopes = permit.scopes.clone();
+        scopes.retain(|scope| scope != "offline_access");
+        let subject = Subject::Person {
+            user,
+            scopes: &scopes,
+        };
+        let token = self
+            .entra
+            .tokens
+            .issue(self.tenant(), app, proof, subject, AUDIENCES[1], now);
+        let mut answer = answered(token);
+        answer.insert("scope".to_owned(), json!(scopes.join(" ")));
+        if has("offline_access") {
+            let key = self.entra.opaque();
+            self.entra
+                .codes
+                .keep_refresh(key.clone(), permit.clone(), now);
+            answer.insert("refresh_token".to_owned(), json!(key));
+        }
+        if has("openid") {
+            let id_token = IdToken {
+                app,
+                user,
+                permit,
+                nonce,
+                code: None,
+            };
+            let id_token = id_token.sign(self.entra, self.request.origin, now);
+            answer.insert("id_token".to_owned(), json!(id_token));
+        }
+        Value::Object(answer)
     }
 }
 
-/// The scope must be one resource with `/.default`.
+fn answered(token: String) -> Map<String, Value> {
+    let mut answer = Map::new();
+    answer.insert("token_type".to_owned(), json!("Bearer"));
+    answer.insert("expires_in".to_owned(), json!(LIFETIME_S - 1));
+    answer.insert("ext_expires_in".to_owned(), json!(LIFETIME_S - 1));
+    answer.insert("access_token".to_owned(), json!(token));
+    answer
+}
+
+/// The scope of an application that acts by itself must be one resource with `/.default`.
 fn audience(tenant: &Tenant, scope: &str) -> Result<&'static str, EntraError> {
     let scopes: Vec<_> = scope.split_whitespace().collect();
-    let invalid = |number, message: String| {
-        EntraError::new(StatusCode::BAD_REQUEST, "invalid_scope", number, message)
-    };
     let [scope] = scopes.as_slice() else {
-        return Err(invalid(
+        return Err(invalid_scope(
             70_011,
             format!(
                 "The provided request must include a 'scope' input parameter. The provided value for the input parameter 'scope' is not valid. The scope {scope} is not valid."
@@ -206,7 +275,7 @@ fn audience(tenant: &Tenant, scope: &str) -> Result<&'static str, EntraError> {
         ));
     };
     let Some(resource) = scope.strip_suffix("/.default") else {
-        return Err(invalid(
+        return Err(invalid_scope(
             1_002_012,
             format!(
                 "The provided value for scope {scope} is not valid. Client credential flows must have a scope value with /.default suffixed to the resource identifier (application ID URI)."
@@ -218,36 +287,5 @@ fn audience(tenant: &Tenant, scope: &str) -> Result<&'static str, EntraError> {
     let mut known = AUDIENCES.into_iter();
     known
         .find(|audience| audience.eq_ignore_ascii_case(resource))
-        .ok_or_else(|| {
-            EntraError::new(
-                StatusCode::BAD_REQUEST,
-                "invalid_resource",
-                500_011,
-                format!(
-                    "The resource principal named {resource} was not found in the tenant named {}. This can happen if the application has not been installed by the administrator of the tenant or consented to by any user in the tenant. You might have sent your authentication request to the wrong tenant.",
-                    tenant.display_name
-                ),
-            )
-        })
-}
-
-fn check_secret(app: &App, secret: &str, now: Timestamp) -> Result<(), EntraError> {
-    let matching = app.secrets.iter().find(|known| known.value == secret);
-    match matching {
-        Some(known) if known.expires <= now => Err(EntraError::client(
-            7_000_222,
-            format!(
-                "The provided client secret keys for app '{}' are expired.",
-                app.client_id
-            ),
-        )),
-        Some(_) => Ok(()),
-        None => Err(EntraError::client(
-            7_000_215,
-            format!(
-                "Invalid client secret provided. Ensure the secret being sent in the request is the client secret value, not the client secret ID, for a secret added to app '{}'.",
-                app.client_id
-            ),
-        )),
-    }
+        .ok_or_else(|| unknown_resource(resource, tenant))
 }

@@ -1,4 +1,4 @@
-//! Access tokens for Graph: issuing, and checking as Graph does.
+//! Access tokens for Graph, for applications and for people: issuing, and checking as Graph does.
 
 use std::{
     collections::HashMap,
@@ -16,17 +16,24 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::key::SigningKey;
-use crate::{App, Error, GraphError, Tenant};
+use super::{
+    client::Proof,
+    id_token::{directory_roles, pairwise},
+    key::SigningKey,
+};
+use crate::{App, Error, GraphError, Tenant, User};
 
 /// Entra ID gives 60 to 90 minutes; this is the shortest.
 pub(super) const LIFETIME_S: i64 = 3600;
 
 /// Tokens are valid from five minutes before they are issued, so that clocks may differ a little.
-const BACKDATED_S: i64 = 300;
+pub(super) const BACKDATED_S: i64 = 300;
 
 /// Checked tokens that are remembered, so that a signature is checked once. More than that, and the memory starts anew.
 const REMEMBERED_MAX: usize = 1024;
+
+/// The role that every application token lists.
+const APPLICATION: &str = "0997a1d0-0d1d-4acb-b408-d5ca73121e90";
 
 /// Graph, by its name and by its application id.
 pub(super) const AUDIENCES: [&str; 2] = [
@@ -39,8 +46,10 @@ pub(super) const AUDIENCES: [&str; 2] = [
 pub(crate) struct Principal {
     /// The application's client id.
     pub(crate) app: Uuid,
-    /// Its granted permissions.
+    /// Its granted permissions; none if it acts for a person.
     pub(crate) roles: Vec<String>,
+    /// For whom it acts, if not by itself.
+    pub(crate) user: Option<Uuid>,
     issued: u64,
     expires_s: i64,
 }
@@ -56,7 +65,19 @@ pub(crate) struct Tokens {
     checked: Mutex<HashMap<String, Arc<Principal>>>,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
+/// Whom a token is for.
+#[derive(Debug)]
+pub(super) enum Subject<'a> {
+    /// The application itself: its service principal, and the permissions that it was granted.
+    Application { id: Uuid, roles: Vec<String> },
+    /// A person on whose behalf the application acts.
+    Person {
+        user: &'a User,
+        scopes: &'a [String],
+    },
+}
+
+#[derive(Debug, Default, Serialize, Deserialize)]
 struct Claims {
     aud: String,
     iss: String,
@@ -69,12 +90,21 @@ struct Claims {
     appidacr: String,
     idp: String,
     idtyp: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
     oid: String,
     rh: String,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     roles: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    scp: Option<String>,
     sub: String,
     tenant_region_scope: String,
     tid: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    unique_name: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    upn: Option<String>,
     uti: String,
     ver: String,
     wids: Vec<String>,
@@ -100,17 +130,18 @@ impl Tokens {
         &self,
         tenant: &Tenant,
         app: &App,
+        proof: Proof,
+        subject: Subject,
         audience: &str,
         now: Timestamp,
     ) -> String {
         let number = self.issued.fetch_add(1, Ordering::SeqCst) + 1;
         let now = now.as_second();
-        let object_id = app.object_id.to_string();
         let mut unique = [0; 16];
         unique[..8].copy_from_slice(&number.to_be_bytes());
         unique[8..].copy_from_slice(&app.client_id.as_bytes()[..8]);
         let issuer = issuer(tenant.id);
-        let claims = Claims {
+        let common = Claims {
             aud: audience.to_owned(),
             iss: issuer.clone(),
             iat: now - BACKDATED_S,
@@ -119,30 +150,47 @@ impl Tokens {
             aio: BASE64URL_NOPAD.encode(&unique),
             app_displayname: app.display_name.clone(),
             appid: app.client_id.to_string(),
-            appidacr: if app.certificates.is_empty() {
-                "1"
-            } else {
-                "2"
-            }
-            .to_owned(),
+            appidacr: proof.claim().to_owned(),
             idp: issuer,
-            idtyp: "app".to_owned(),
-            oid: object_id.clone(),
             rh: "1.AAAA.".to_owned(),
-            roles: app.roles.clone(),
-            sub: object_id,
             tenant_region_scope: "EU".to_owned(),
             tid: tenant.id.to_string(),
             uti: BASE64URL_NOPAD.encode(&unique),
             ver: "1.0".to_owned(),
-            // The template id that every application token carries.
-            wids: vec!["0997a1d0-0d1d-4acb-b408-d5ca73121e90".to_owned()],
+            ..Claims::default()
         };
+        let claims = match subject {
+            Subject::Application { id, roles } => Claims {
+                idtyp: "app".to_owned(),
+                oid: id.to_string(),
+                sub: id.to_string(),
+                roles,
+                wids: vec![APPLICATION.to_owned()],
+                ..common
+            },
+            Subject::Person { user, scopes } => Claims {
+                idtyp: "user".to_owned(),
+                name: Some(user.display_name().to_owned()),
+                oid: user.id.to_string(),
+                // Graph knows the person by another name than the application does.
+                sub: pairwise(tenant.id, crate::permissions::GRAPH, user.id),
+                scp: Some(scopes.join(" ")),
+                unique_name: Some(user.principal_name.clone()),
+                upn: Some(user.principal_name.clone()),
+                wids: directory_roles(user).iter().map(Uuid::to_string).collect(),
+                ..common
+            },
+        };
+        self.sign(&claims)
+    }
+
+    /// Signs a token with the published key.
+    pub(super) fn sign(&self, claims: &impl Serialize) -> String {
         let mut header = Header::new(Algorithm::RS256);
         header.kid = Some(self.key.id.clone());
         header.x5t = Some(self.key.id.clone());
         // Signing fails only for a broken key, and the key was made by this process.
-        jsonwebtoken::encode(&header, &claims, &self.key.sign).unwrap_or_default()
+        jsonwebtoken::encode(&header, claims, &self.key.sign).unwrap_or_default()
     }
 
     /// Declares all tokens that were issued until now expired.
@@ -231,10 +279,15 @@ impl Tokens {
             .decode(claims.uti.as_bytes())
             .ok()
             .and_then(|unique| Some(u64::from_be_bytes(unique.get(..8)?.try_into().ok()?)));
+        let user = match claims.idtyp.as_str() {
+            "user" => claims.oid.parse().ok(),
+            _ => None,
+        };
         match (number, claims.appid.parse()) {
             (Some(issued), Ok(app)) => Ok(Principal {
                 app,
                 roles: claims.roles,
+                user,
                 issued,
                 expires_s: claims.exp,
             }),

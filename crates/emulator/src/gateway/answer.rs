@@ -128,6 +128,23 @@ pub(super) fn login(status: StatusCode, body: &Value) -> Outgoing {
     outgoing(status, headers, json_bytes(body))
 }
 
+/// An answer of the login host: JSON, a page, or a redirect.
+pub(super) fn side(reply: Reply) -> Outgoing {
+    let mut answer = match reply.body {
+        Body::Json(value) => login(reply.status, &value),
+        Body::Bytes(bytes, content_type) => {
+            let mut headers = HeaderMap::new();
+            insert(&mut headers, "content-type", content_type);
+            insert(&mut headers, "cache-control", "no-store, no-cache");
+            insert(&mut headers, "x-frame-options", "DENY");
+            outgoing(reply.status, headers, bytes)
+        }
+        Body::Empty => plain(reply.status),
+    };
+    answer.headers.extend(reply.headers);
+    answer
+}
+
 /// A status alone.
 pub(super) fn plain(status: StatusCode) -> Outgoing {
     outgoing(status, HeaderMap::new(), Bytes::new())

@@ -5,7 +5,7 @@ use http::{Method, StatusCode};
 use super::{Gateway, Incoming, Outgoing, RequestIds, Seen, answer};
 use crate::{
     Error,
-    entra::{EntraError, LoginRequest},
+    entra::{EntraError, LoginRequest, Stamp},
     fault::FaultRule,
 };
 
@@ -13,7 +13,6 @@ impl Gateway {
     /// Answers a request to the login host.
     pub(super) fn login(&self, incoming: &Incoming) -> Outgoing {
         let ids = self.ids(&incoming.headers);
-        let now = self.clock.now();
         let verdict = self.judge(incoming, &incoming.path, None);
         let mut answered = match &verdict.replace {
             Some(fault) => self.injected(fault, incoming, &ids),
@@ -25,10 +24,10 @@ impl Gateway {
                     headers: &incoming.headers,
                     body: &incoming.body,
                     origin: &incoming.origin,
-                    now,
+                    stamp: self.stamp(&ids),
                 };
                 match self.entra.answer(&request) {
-                    Ok(Some(body)) => answer::login(StatusCode::OK, &body),
+                    Ok(Some(reply)) => answer::side(reply),
                     Ok(None) => answer::plain(StatusCode::NOT_FOUND),
                     Err(error) => self.login_error(&error, incoming, &ids),
                 }
@@ -55,9 +54,15 @@ impl Gateway {
         incoming: &Incoming,
         ids: &RequestIds,
     ) -> Outgoing {
-        let correlation = ids.client.parse().unwrap_or(ids.request);
-        let body = error.body(self.clock.now(), ids.request, correlation, &incoming.origin);
-        answer::login(error.status, &body)
+        answer::login(error.status, &error.body(self.stamp(ids), &incoming.origin))
+    }
+
+    fn stamp(&self, ids: &RequestIds) -> Stamp {
+        Stamp {
+            now: self.clock.now(),
+            trace: ids.request,
+            correlation: ids.client.parse().unwrap_or(ids.request),
+        }
     }
 
     /// `/_emulator/faults`: POST adds rules, GET lists them, DELETE removes all.

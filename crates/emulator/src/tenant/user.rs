@@ -1,7 +1,11 @@
 //! A user of the directory: a person, a guest, a shared mailbox, a room.
 
+use data_encoding::BASE64URL_NOPAD;
 use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
 use uuid::Uuid;
+
+use crate::DirectoryRole;
 
 /// A user. What Graph shows of it is `properties`; the fields beside it are what the emulator decides by.
 #[derive(Clone, Debug)]
@@ -12,6 +16,10 @@ pub struct User {
     pub principal_name: String,
     /// What the mailbox is for.
     pub purpose: Purpose,
+    /// The directory roles that the person holds.
+    pub roles: Vec<DirectoryRole>,
+    /// The password. [`User::new`] makes one that follows from the id.
+    pub password: String,
     /// All properties of `microsoft.graph.user` that this user has, by their names in Graph; missing ones are null or empty.
     /// `id`, `userPrincipalName` are put in by [`User::new`].
     pub properties: Map<String, Value>,
@@ -55,6 +63,8 @@ impl User {
             id,
             principal_name: principal_name.to_owned(),
             purpose: Purpose::User,
+            roles: Vec::new(),
+            password: password(id),
             properties: Map::new(),
             mailbox_settings: Map::new(),
         };
@@ -72,6 +82,19 @@ impl User {
         self.properties.insert(name.to_owned(), value.into());
     }
 
+    /// Whether the account may sign in.
+    #[must_use]
+    pub fn is_enabled(&self) -> bool {
+        self.properties.get("accountEnabled") == Some(&Value::Bool(true))
+    }
+
+    /// Whether somebody signs in as this user here: neither a guest, whose account is elsewhere, nor a mailbox or room.
+    #[must_use]
+    pub fn may_sign_in(&self) -> bool {
+        let is_member = self.properties.get("userType") != Some(&Value::from("Guest"));
+        self.is_enabled() && is_member && self.purpose == Purpose::User
+    }
+
     /// The display name, empty if there is none.
     #[must_use]
     pub fn display_name(&self) -> &str {
@@ -80,4 +103,13 @@ impl User {
             .and_then(Value::as_str)
             .unwrap_or_default()
     }
+}
+
+/// Long and of all kinds of characters, as Entra ID wants them; the same in each run, so that a script may know it.
+fn password(id: Uuid) -> String {
+    let digest = Sha256::new()
+        .chain_update(b"password")
+        .chain_update(id.as_bytes())
+        .finalize();
+    format!("Kw-{}-7", BASE64URL_NOPAD.encode(&digest[..9]))
 }

@@ -5,7 +5,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::{new_mailbox, texts, user_id};
-use crate::{Purpose, Tenant, User};
+use crate::{DirectoryRole, Purpose, Tenant, User};
 
 /// A product with a service plan, as Microsoft publishes them.
 pub(super) struct Licence {
@@ -44,6 +44,23 @@ pub(super) fn populate(tenant: &Tenant, mailboxes: usize, seed: u64) {
         tenant.set_user(user);
     }
     for user in without_mailbox(tenant) {
+        tenant.set_user(user);
+    }
+}
+
+/// Gives directory roles to the first people by name who have a licence and may sign in: as many roles as there are people.
+pub(super) fn appoint(tenant: &Tenant) {
+    let mut people = tenant.users();
+    people.retain(|user| user.may_sign_in() && tenant.mailbox(user.id).is_some());
+    people.sort_by(|a, b| a.principal_name.cmp(&b.principal_name));
+    let roles = [
+        DirectoryRole::GlobalAdministrator,
+        DirectoryRole::PrivilegedRoleAdministrator,
+        DirectoryRole::ExchangeAdministrator,
+    ];
+    for (user, role) in people.iter().zip(roles) {
+        let mut user = User::clone(user);
+        user.roles.push(role);
         tenant.set_user(user);
     }
 }

@@ -14,12 +14,12 @@ use testkit::shared;
 use crate::harness::{Answer, Site, form_request, send};
 
 /// An RSA certificate, made once: that takes long.
-struct Made {
-    certificate: Certificate,
-    key: EncodingKey,
+pub(crate) struct Made {
+    pub(crate) certificate: Certificate,
+    pub(crate) key: EncodingKey,
 }
 
-fn certificate() -> &'static Made {
+pub(crate) fn certificate() -> &'static Made {
     static MADE: OnceLock<Made> = OnceLock::new();
     MADE.get_or_init(|| {
         let private = RsaPrivateKey::new(&mut OsRng, 2048).expect("a key can be made");
@@ -42,7 +42,7 @@ fn certificate() -> &'static Made {
     })
 }
 
-fn assert_error(answer: &Answer, status: u16, error: &str, number: u32) {
+pub(crate) fn assert_error(answer: &Answer, status: u16, error: &str, number: u32) {
     let body = answer.json();
     assert_eq!(answer.status, status, "{body}");
     assert_eq!(body["error"], error, "{body}");
@@ -320,7 +320,7 @@ async fn what_is_wrong_with_a_token_request_is_said_by_number() {
         "invalid_client",
         7_000_222,
     );
-    site.change_app(|app| app.disabled = true);
+    site.change_principal(|principal| principal.enabled = false);
     assert_error(
         &site.token_request(&right).await,
         400,
@@ -565,7 +565,8 @@ async fn a_missing_permission_is_refused_in_the_services_words() {
         (403, "ErrorAccessDenied")
     );
     // A granted permission is in the next token, not in the one already given.
-    site.change_app(|app| app.roles.push("User.Read.All".to_owned()));
+    let tenant = site.running.tenant();
+    assert!(tenant.grant_role(site.running.client_id, "User.Read.All", site.running.now()));
     assert_eq!(site.get("/v1.0/users").await.status, 403);
     let token = site.new_token().await;
     let answer = send(site.bare(Method::GET, "/v1.0/users").bearer_auth(token)).await;

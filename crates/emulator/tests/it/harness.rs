@@ -4,7 +4,9 @@
 
 use std::{sync::Arc, time::Duration};
 
-use emulator::{App, Emulator, ManualClock, Observer, Running, Settings, User, World};
+use emulator::{
+    App, Emulator, ManualClock, Observer, Running, ServicePrincipal, Settings, User, World,
+};
 use reqwest::{Client, Method, RequestBuilder, header};
 use serde_json::Value;
 use testkit::csdl;
@@ -173,6 +175,16 @@ impl Site {
             .expect("the application is registered");
         change(&mut app);
         tenant.set_app(app);
+    }
+
+    /// Changes the registered application's service principal.
+    pub(crate) fn change_principal(&self, change: impl FnOnce(&mut ServicePrincipal)) {
+        let tenant = self.running.tenant();
+        let mut principal = tenant
+            .service_principal(self.running.client_id)
+            .expect("the application is at home");
+        change(&mut principal);
+        tenant.set_service_principal(principal);
     }
 
     /// Adds a user named `name` with the given properties.

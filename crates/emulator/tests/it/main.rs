@@ -2,10 +2,15 @@
 
 mod harness;
 
+mod browser;
+
 mod batch;
 mod coverage;
 mod directory;
 mod entra;
+mod entra_codes;
+mod entra_consent;
+mod entra_walk;
 mod faults;
 mod hostile;
 mod mail_attachments;
