@@ -32,6 +32,14 @@ pub const BEYOND_THE_MAP: &[(&str, &str)] = &[
         "GET /users/{user}/messages/{message}/attachments/{attachment}/$value",
         ATTACHMENTS,
     ),
+    (
+        "GET /servicePrincipals/{principal}/appRoleAssignments/{assignment}",
+        ASSIGNMENTS,
+    ),
+    (
+        "GET /servicePrincipals/{principal}/appRoleAssignedTo/{assignment}",
+        ASSIGNMENTS,
+    ),
 ];
 
 const MORE_READS: &str =
@@ -39,6 +47,8 @@ const MORE_READS: &str =
 const MESSAGE: &str =
     "not in the map: the message's own permission, without the basic one, which shows no content";
 const ATTACHMENTS: &str = "not in the map: the permission of the list of attachments";
+
+const ASSIGNMENTS: &str = "not in the map: the permission of the list of assignments";
 
 /// Everything that is served, `$batch` apart, which any valid token may use.
 #[must_use]

@@ -128,7 +128,8 @@ fn first_unknown<'a>(routes: &[Route], segments: &'a [String]) -> &'a str {
         .map_or("", String::as_str)
 }
 
-/// Splits a path into decoded segments: `//` counts as `/`, `users('x')` is `users` and `x`, `delta()` and `microsoft.graph.delta()` are `delta`.
+/// Splits a path into decoded segments: `//` counts as `/`, `users('x')` is `users` and `x`, `applications(appId='x')` is
+/// `applications` and `appId=x`, `delta()` and `microsoft.graph.delta()` are `delta`.
 ///
 /// # Errors
 /// 400 if an encoding is not UTF-8.
@@ -145,10 +146,23 @@ pub(crate) fn segments(path: &str) -> Result<Vec<String>, GraphError> {
                 segments.push(name.to_owned());
                 segments.push(key[1..key.len() - 1].replace("''", "'"));
             }
-            _ => segments.push(name.to_owned()),
+            Some((name, key)) => {
+                segments.push(name.to_owned());
+                segments.extend(alternate_key(key));
+            }
+            None => segments.push(name.to_owned()),
         }
     }
     Ok(segments)
+}
+
+/// `appId='x'`, by which applications are addressed too, as `appId=x`. Anything else in parentheses belongs to a function.
+fn alternate_key(key: &str) -> Option<String> {
+    let (name, value) = key.split_once('=')?;
+    let value = value.trim().strip_prefix('\'')?.strip_suffix('\'')?;
+    name.trim()
+        .eq_ignore_ascii_case("appId")
+        .then(|| format!("appId={value}"))
 }
 
 /// Takes `microsoft.graph.` off a name.
@@ -223,6 +237,12 @@ mod tests {
             Method::GET,
             "/users/a/messages/m%2F1/%24value",
             "/users/{user}/messages/{message}/$value a m/1",
+        );
+        check(Method::GET, "/users(appId='x')", "/users/{user} appId=x");
+        check(
+            Method::GET,
+            "/users/a/mailFolders/delta(token='x')",
+            "/users/{user}/mailFolders/delta a",
         );
         check(Method::GET, "/users('o''neil')", "/users/{user} o'neil");
     }

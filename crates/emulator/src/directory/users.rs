@@ -6,14 +6,10 @@ use serde_json::{Map, Value};
 
 use crate::{
     Call, GraphError, Reply, Service, User,
-    odata::{Options, PageSize, Schema},
+    odata::{Options, Schema},
 };
 
-/// Microsoft's page sizes for users.
-const PAGE: PageSize = PageSize {
-    default: 100,
-    max: 999,
-};
+use super::{PAGE, list_options};
 
 /// `microsoft.graph.user` without `mailboxSettings`, which is served only at its own path.
 static USER: Schema = Schema {
@@ -125,35 +121,7 @@ pub(super) fn list(call: &Call) -> Result<Reply, GraphError> {
             "The search query option is not supported by the emulator.",
         ));
     }
-    let mut options = Options::parse(&call.query, &USER)?;
-    if let Some(top) = options.top
-        && top > PAGE.max
-    {
-        return Err(GraphError::unsupported_query(format!(
-            "Invalid page size specified: '{top}'. Must be between 1 and {} inclusive.",
-            PAGE.max
-        )));
-    }
-    let eventual = call
-        .headers
-        .get("consistencylevel")
-        .is_some_and(|level| level.as_bytes().eq_ignore_ascii_case(b"eventual"));
-    if !eventual {
-        if let Some(filter) = &options.filter
-            && filter.is_advanced()
-        {
-            return Err(GraphError::unsupported_query(
-                "Unsupported or invalid query filter clause specified for resource 'User'.",
-            ));
-        }
-        if options.filter.is_some() && call.query.get("$orderby").is_some() {
-            return Err(GraphError::unsupported_query(
-                "Sorting not supported for current query.",
-            ));
-        }
-        // Without the header the directory ignores the option.
-        options.count = false;
-    }
+    let options = list_options(call, &USER)?;
     let users = call.tenant.users();
     Ok(options.list(call, "users", &users, PAGE, row))
 }

@@ -8,6 +8,7 @@ mod batch;
 mod coverage;
 mod directory;
 mod entra;
+mod entra_apps;
 mod entra_codes;
 mod entra_consent;
 mod entra_walk;
