@@ -121,6 +121,11 @@ impl Error {
         matches!(self.kind(), Kind::SignIn(_) | Kind::Unauthorized)
     }
 
+    /// What was to be sent could not be read, for this reason.
+    pub fn unreadable(source: impl StdError + Send + Sync + 'static) -> Self {
+        Self::invalid("what is to be sent cannot be read").because(source)
+    }
+
     pub(crate) fn new(kind: Kind, what: &'static str) -> Self {
         Self {
             source: None,

@@ -40,4 +40,4 @@ pub use page::{Page, Pages};
 pub use request::{Repeat, Request, segment};
 pub use response::Response;
 pub use sink::{Sink, SinkClosed, SinkFuture};
-pub use upload::UPLOAD_CHUNK_BYTES;
+pub use upload::{Content, UPLOAD_CHUNK_BYTES};

@@ -2,6 +2,8 @@
 //!
 //! It does not create the session. The address is never given a token (survival 23, 24).
 
+use std::{io, ops::Range};
+
 use bytes::Bytes;
 use http::{HeaderValue, Method, StatusCode, header::CONTENT_RANGE};
 use serde::Deserialize;
@@ -22,11 +24,31 @@ pub const UPLOAD_CHUNK_BYTES: usize = 12 * 320 * 1024;
 /// Times in a row that the service may stand where it stood before.
 const SETBACKS_MAX: u32 = 5;
 
+/// What is uploaded: its ranges are asked for in order, each when it is its turn, and some of them again.
+pub trait Content: Sync {
+    /// How long it is, in bytes.
+    fn size_bytes(&self) -> u64;
+
+    /// The bytes of a range within it, of [`UPLOAD_CHUNK_BYTES`] at most. An error ends the upload.
+    fn read(&self, range: Range<u64>) -> impl Future<Output = io::Result<Bytes>> + Send;
+}
+
+/// Content that is in memory.
+impl Content for Bytes {
+    fn size_bytes(&self) -> u64 {
+        self.len() as u64
+    }
+
+    async fn read(&self, range: Range<u64>) -> io::Result<Bytes> {
+        Ok(self.slice(range.start as usize..range.end as usize))
+    }
+}
+
 enum Progress {
     /// The item exists.
     Done(Response),
     /// Bytes from here on are wanted.
-    Expects(usize),
+    Expects(u64),
 }
 
 impl Client {
@@ -34,23 +56,25 @@ impl Client {
     ///
     /// # Errors
     /// `NotFound` when the session has ended before all was sent: make another. `OutcomeUnknown` when it ended and all had been sent: look.
-    /// `Invalid` for an empty content. Else as [`Client::send`].
+    /// `Invalid` for content that is empty or cannot be read. Else as [`Client::send`].
     pub async fn upload(
         &self,
         scope: &Scope,
         upload_url: &Link,
-        content: Bytes,
+        content: impl Content,
     ) -> Result<Response> {
-        if content.is_empty() {
+        let size = content.size_bytes();
+        if size == 0 {
             return Err(Error::invalid("an upload session takes no empty content"));
         }
         let mut offset = 0;
         let mut budget = Budget::default();
         let mut setbacks = 0;
         loop {
-            let end = content.len().min(offset + UPLOAD_CHUNK_BYTES);
+            let end = size.min(offset + UPLOAD_CHUNK_BYTES as u64);
+            let part = content.read(offset..end).await.map_err(Error::unreadable)?;
             let progress = match self
-                .put_range(scope, upload_url, &content, offset..end)
+                .put_range(scope, upload_url, part, offset..end, size)
                 .await
             {
                 Err(error) if may_resume(&error) => {
@@ -59,16 +83,16 @@ impl Client {
                     };
                     self.lane(scope).pause(wait).await;
                     self.wire().meter.readings().retries += 1;
-                    self.ask(scope, upload_url, end == content.len()).await?
+                    self.ask(scope, upload_url, end == size).await?
                 }
                 other => other?,
             };
             let expected = match progress {
-                Progress::Done(response) if end == content.len() => return Ok(response),
+                Progress::Done(response) if end == size => return Ok(response),
                 Progress::Done(_) => return Err(Error::bad_answer("an upload ended too early")),
                 Progress::Expects(expected) => expected,
             };
-            if expected > content.len() {
+            if expected > size {
                 return Err(Error::bad_answer("an upload expects more than there is"));
             }
             if expected > offset {
@@ -77,7 +101,7 @@ impl Client {
             } else {
                 setbacks += 1;
             }
-            if setbacks > SETBACKS_MAX || expected == content.len() {
+            if setbacks > SETBACKS_MAX || expected == size {
                 return Err(Error::new(Kind::OutcomeUnknown, "an upload does not end"));
             }
             offset = expected;
@@ -88,23 +112,21 @@ impl Client {
         &self,
         scope: &Scope,
         upload_url: &Link,
-        content: &Bytes,
-        range: std::ops::Range<usize>,
+        part: Bytes,
+        range: Range<u64>,
+        size: u64,
     ) -> Result<Progress> {
-        let text = format!("bytes {}-{}/{}", range.start, range.end - 1, content.len());
+        let text = format!("bytes {}-{}/{size}", range.start, range.end - 1);
         let header = HeaderValue::from_str(&text)
             .map_err(|error| Error::invalid("a range is no header value").because(error))?;
         let load = Load {
             width: 1,
             requests: 1,
-            upload_bytes: range.len() as u64,
+            upload_bytes: part.len() as u64,
         };
         let request = Request::upload(Method::PUT, upload_url)
             .header(CONTENT_RANGE, header)
-            .body(
-                content.slice(range),
-                HeaderValue::from_static("application/octet-stream"),
-            )
+            .body(part, HeaderValue::from_static("application/octet-stream"))
             .repeat(Repeat::IfRefused);
         self.run(scope, &request, load, read).await
     }

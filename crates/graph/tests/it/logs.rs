@@ -2,6 +2,7 @@
 
 use std::{cell::RefCell, fmt::Write};
 
+use bytes::Bytes;
 use graph::{Link, Request, Scope};
 use serde_json::json;
 use tracing::{
@@ -121,7 +122,7 @@ async fn all_that_fails() {
         let _ = client.follow(&scope, &link, &[]).next().await;
         let link = Link::new(server.link("/upload?authtoken=canary"));
         let _ = client
-            .upload(&scope, &link, "Quarterly figures".into())
+            .upload(&scope, &link, Bytes::from("Quarterly figures"))
             .await;
         let _ = client
             .batch(&Scope::Directory, vec![Request::get(path)])
