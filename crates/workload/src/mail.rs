@@ -10,8 +10,11 @@ pub mod compose;
 pub(crate) mod fuzzing;
 mod json;
 mod layout;
+mod outline;
 pub mod repair;
 pub mod restore;
 mod state;
 
 pub use archive::{Archive, Folder, Message, MessageRef};
+pub(crate) use archive::{MimeFile, Outlined};
+pub use outline::Outline;

@@ -3,20 +3,25 @@
 //! Reads what `backup` wrote: which folders there were, which messages they held, and each message with its MIME and its JSON. It reads only what
 //! is asked for, and changes nothing.
 
-use bytes::Bytes;
+use std::ops::Range;
+
+use bytes::{Bytes, BytesMut};
 use model::ItemId;
-use repository::{Node, View};
+use repository::{BlobId, Node, View};
 use serde_json::value::RawValue;
 
 use super::{
     json::Fields,
     layout::{IdHash, stem_of, suffix_of},
+    outline::{Outline, Outliner},
     state::{self, Folders},
 };
 use crate::{Error, Result};
 
 const WHAT: &str = "the snapshot";
 const FOLDERS: &str = ".keepwell/mail/folders";
+/// MIME up to this length is read whole where an outline would do.
+const WHOLE_BYTES_MAX: u64 = 4 * 1024 * 1024;
 
 /// A mailbox as of a snapshot. See the module's text.
 pub struct Archive {
@@ -66,6 +71,79 @@ pub struct Message {
     pub has_mime: bool,
     /// The attachments that MIME has no bytes for, as Graph gave them.
     pub attachments: Vec<Box<RawValue>>,
+}
+
+/// A message of whose large MIME only the outline is in memory.
+pub(crate) struct Outlined {
+    pub(crate) id: ItemId,
+    pub(crate) json: Box<RawValue>,
+    pub(crate) mime: Outline,
+    /// Where the rest of the MIME is.
+    pub(crate) file: MimeFile,
+    pub(crate) attachments: Vec<Box<RawValue>>,
+}
+
+/// A message's MIME in the archive.
+#[derive(Clone)]
+pub(crate) struct MimeFile {
+    view: View,
+    /// Each blob, and where in the MIME it begins.
+    blobs: Vec<(u64, BlobId)>,
+}
+
+impl MimeFile {
+    /// A range of the MIME; shorter only at its end.
+    pub(crate) async fn read(&self, range: Range<u64>) -> Result<Bytes> {
+        let mut part = BytesMut::with_capacity((range.end - range.start) as usize);
+        let before = self
+            .blobs
+            .partition_point(|(start, _)| *start <= range.start);
+        for (start, id) in &self.blobs[before.saturating_sub(1)..] {
+            if *start >= range.end {
+                break;
+            }
+            let blob = self.blob(*id).await?;
+            let from = range.start.saturating_sub(*start) as usize;
+            let to = blob.len().min((range.end - start) as usize);
+            part.extend_from_slice(blob.get(from..to).unwrap_or_default());
+        }
+        Ok(part.freeze())
+    }
+
+    /// Reads all of it, and gives its outline.
+    async fn open(&mut self, node: &Node) -> Result<Outline> {
+        let mut outliner = Outliner::default();
+        let mut whole = BytesMut::new();
+        let mut start = 0;
+        for id in node.content() {
+            let blob = self.blob(*id).await?;
+            self.blobs.push((start, *id));
+            start += blob.len() as u64;
+            if node.size() > WHOLE_BYTES_MAX {
+                outliner.push(&blob);
+            } else {
+                whole.extend_from_slice(&blob);
+            }
+        }
+        Ok(match whole.is_empty() {
+            true => outliner.finish(),
+            false => whole.freeze().into(),
+        })
+    }
+
+    /// All of it.
+    pub(crate) async fn whole(&self) -> Result<Bytes> {
+        let mut whole = Vec::new();
+        for (_, id) in &self.blobs {
+            whole.extend_from_slice(&self.blob(*id).await?);
+        }
+        Ok(whole.into())
+    }
+
+    async fn blob(&self, id: BlobId) -> Result<Bytes> {
+        let blob = self.view.blob(id).await;
+        blob.map_err(Error::repository(WHAT))
+    }
 }
 
 impl Archive {
@@ -191,25 +269,50 @@ impl Archive {
     /// # Errors
     /// When it is not there or damaged: nothing that does not match its hash is handed out.
     pub async fn message(&self, at: &MessageRef) -> Result<Message> {
-        let json = self
-            .read(at, ".json")
-            .await?
-            .ok_or(Error::NotFound("the message"))?;
-        let json: Box<RawValue> =
-            serde_json::from_slice(&json).map_err(|error| Error::state("a message", error))?;
+        let json = self.json(at).await?;
         let mime = self.read(at, ".eml").await?;
-        let attachments = match self.read(at, ".att.json").await? {
-            Some(list) => serde_json::from_slice(&list)
-                .map_err(|error| Error::state("a message's attachments", error))?,
-            None => Vec::new(),
-        };
         Ok(Message {
             id: Fields::of(&json)?.id("id")?,
             json,
             has_mime: mime.is_some(),
             mime: mime.unwrap_or_default(),
-            attachments,
+            attachments: self.attachments(at).await?,
         })
+    }
+
+    /// Reads a message, of whose large MIME all is checked and only the outline kept.
+    ///
+    /// # Errors
+    /// As [`Archive::message`].
+    pub(crate) async fn outlined(&self, at: &MessageRef) -> Result<Outlined> {
+        let json = self.json(at).await?;
+        let path = format!("{}.eml", at.path);
+        let node = self.view.node(&path).await;
+        let node = node.map_err(Error::repository(WHAT))?;
+        let mut file = MimeFile {
+            view: self.view.clone(),
+            blobs: Vec::new(),
+        };
+        let mut mime = Outline::default();
+        if let Some(node) = node.filter(|node| !node.is_directory()) {
+            mime = file.open(&node).await?;
+        }
+        Ok(Outlined {
+            id: Fields::of(&json)?.id("id")?,
+            json,
+            mime,
+            file,
+            attachments: self.attachments(at).await?,
+        })
+    }
+
+    /// The attachments that MIME has no bytes for.
+    async fn attachments(&self, at: &MessageRef) -> Result<Vec<Box<RawValue>>> {
+        match self.read(at, ".att.json").await? {
+            Some(list) => serde_json::from_slice(&list)
+                .map_err(|error| Error::state("a message's attachments", error)),
+            None => Ok(Vec::new()),
+        }
     }
 
     /// A message's JSON alone, for asking whether the message is still there.

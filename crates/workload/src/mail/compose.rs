@@ -18,7 +18,6 @@ mod properties;
 
 use std::borrow::Cow;
 
-use bytes::Bytes;
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 
@@ -26,11 +25,11 @@ pub use attachment::{ATTACHMENT_BYTES_MAX, Attachment, LARGE_ATTACHMENT_BYTES};
 pub use loss::Loss;
 pub use properties::{MARK_RESTORE, MARK_SOURCE, Marks};
 
-use super::json::Fields;
+use super::{json::Fields, outline::Outline};
 use mime::Mime;
 
 /// What Graph takes in one request at most is 4 MB; the rest of that is left to the envelope.
-const CREATE_BYTES_MAX: usize = 3_500_000;
+pub(crate) const CREATE_BYTES_MAX: usize = 3_500_000;
 
 /// The fields of a message that are sent back as Graph gave them. Everything else is Graph's own book-keeping or is said otherwise.
 const PLAIN_FIELDS: [&str; 10] = [
@@ -52,7 +51,7 @@ pub struct Source<'a> {
     /// The message's JSON as Graph gave it.
     pub json: &'a RawValue,
     /// Its MIME as Graph served it; may be empty and may be anything.
-    pub mime: &'a Bytes,
+    pub mime: &'a Outline,
     /// The JSON of attachments that the MIME lacks.
     pub attachments: &'a [Box<RawValue>],
 }
@@ -91,12 +90,14 @@ pub struct Composed {
 }
 
 /// Takes a stored message apart. `marks` are what the restored message carries so that it can be found again.
+///
+/// `None` when the outline lacks something that is not in an attachment's content: the whole MIME is needed.
 #[must_use]
-pub fn compose(source: Source<'_>, marks: &Marks) -> Composed {
+pub fn compose(source: Source<'_>, marks: &Marks) -> Option<Composed> {
     let text = whole_text(source.json.get());
     let json: &RawValue = serde_json::from_str(&text).unwrap_or(source.json);
     let fields = Fields::of(json).unwrap_or_default();
-    let mime = Mime::parse(source.mime);
+    let mime = Mime::parse(source.mime.text());
 
     let mut losses = Vec::new();
     if mime.too_complex() {
@@ -111,6 +112,9 @@ pub fn compose(source: Source<'_>, marks: &Marks) -> Composed {
         .filter_map(|name| Some((name, fields.raw(name)?.to_owned())))
         .collect();
     if fields.raw("body").is_none() {
+        if source.mime.gap_count() > 0 {
+            return None;
+        }
         plain.extend(mime.body().map(|body| ("body", raw(&body))));
     }
     let (properties, headers_cut) = properties::of_message(&fields, &mime, marks);
@@ -119,7 +123,7 @@ pub fn compose(source: Source<'_>, marks: &Marks) -> Composed {
     }
     plain.push(("singleValueExtendedProperties", raw(&properties)));
 
-    let mut attachments = attachment::of_mime(&mime, &mut losses);
+    let mut attachments = attachment::of_outline(&mime, source.mime, &mut losses)?;
     attachments.extend(
         source
             .attachments
@@ -133,12 +137,17 @@ pub fn compose(source: Source<'_>, marks: &Marks) -> Composed {
         losses,
     };
     composed.cut_body(source.mime);
-    composed
+    Some(composed)
 }
 
 impl Composed {
+    /// The attachments, whose contents may still be in the archive.
+    pub(crate) fn attachments_mut(&mut self) -> &mut [Attachment] {
+        &mut self.attachments
+    }
+
     /// Cuts a body that makes the message too large for one request, and attaches the whole of it.
-    fn cut_body(&mut self, mime: &Bytes) {
+    fn cut_body(&mut self, mime: &Outline) {
         let (people, _) = self.people.render(Manner::Faithful);
         let others = self.fields.iter().filter(|(name, _)| *name != "body");
         let others = bytes_of(others.chain(&people).map(|(name, value)| (*name, &**value)));
@@ -205,8 +214,8 @@ impl Composed {
                 });
             } else if !attachment.is_kept_as_json()
                 && bytes + attachment.json_bytes() <= CREATE_BYTES_MAX
+                && let Some(json) = attachment.json()
             {
-                let json = attachment.json();
                 bytes += json.get().len() + 1;
                 within.push((attachment.name().to_owned(), json));
             } else {

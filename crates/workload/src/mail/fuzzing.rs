@@ -9,6 +9,7 @@ use super::{
     compose::{self, Manner, Marks, Source},
     json::{Fields, Headline, only_marks_differ},
     layout::{self, IdHash},
+    outline::{Outline, Outliner},
     state::{AccountRecord, Folders, Ledger, decode_folder, decode_shard, encode_shard},
 };
 
@@ -82,6 +83,17 @@ pub(crate) fn message(raw: &RawValue) {
 }
 
 pub(crate) fn compose(mime: &Bytes) {
+    let mut outliner = Outliner::default();
+    mime.chunks(1 << 10).for_each(|part| outliner.push(part));
+    let outline = outliner.finish();
+    let all = outline.raw(0..outline.held_bytes());
+    assert_eq!(all.size_bytes(), mime.len() as u64);
+    for mime in [outline, Outline::from(mime.clone())] {
+        compose_outline(&mime);
+    }
+}
+
+fn compose_outline(mime: &Outline) {
     let json = RawValue::from_string(r#"{"id":"a","subject":"s"}"#.to_owned()).expect("it is JSON");
     let (Ok(restore), Ok(account), Ok(item)) =
         (RestoreId::new("r"), AccountId::new("a"), ItemId::new("i"))
@@ -94,7 +106,10 @@ pub(crate) fn compose(mime: &Bytes) {
         mime,
         attachments: &[],
     };
-    let composed = compose::compose(source, &marks);
+    let Some(composed) = compose::compose(source, &marks) else {
+        assert!(mime.gap_count() > 0, "a whole MIME lacks nothing");
+        return;
+    };
     for manner in [Manner::Faithful, Manner::MailAddresses, Manner::Cautious] {
         let creation = composed.render(manner);
         assert!(creation.body.get().len() <= REQUEST_BYTES_MAX);

@@ -13,6 +13,7 @@
 
 mod attach;
 mod budget;
+mod content;
 mod create;
 mod existing;
 mod failure;
@@ -28,7 +29,7 @@ use model::{AccountId, Clock, ItemId, RestoreId};
 pub use report::{ItemReport, Outcome, Report};
 pub use selection::Selection;
 
-use super::{Archive, Message, MessageRef, compose::Marks, json::Fields};
+use super::{Archive, MessageRef, Outlined, compose::Marks, json::Fields};
 use crate::{Error, Result};
 use budget::Budget;
 use existing::Known;
@@ -199,7 +200,7 @@ impl Restore<'_> {
                 return Ok(item);
             }
         };
-        let (message, _share) = match self.budget.read(self.archive, at).await {
+        let (mut message, _share) = match self.budget.read(self.archive, at).await {
             Ok(read) => read,
             Err(error) => {
                 tracing::warn!(%error, "a message of the archive cannot be read");
@@ -208,17 +209,26 @@ impl Restore<'_> {
             }
         };
         item.source = Some(message.id.clone());
-        item.bytes = message.mime.len() as u64;
+        item.bytes = message.mime.size_bytes();
         let marks = self.marks(&message);
-        let done = create::message(
+        let composed = match content::composed(&mut message, &marks).await {
+            Ok(composed) => composed,
+            Err(error) => {
+                tracing::warn!(%error, "a message of the archive cannot be read");
+                item.fail(Failure::unreadable());
+                return Ok(item);
+            }
+        };
+        let made = create::message(
             self.mailbox,
             place,
-            &message,
+            &composed,
+            &message.file,
             &marks,
             found,
             &mut item.losses,
-        )
-        .await;
+        );
+        let done = made.await;
         match done {
             Ok(outcome) => item.outcome = outcome,
             Err(error) if error.is_fatal() => return Err(Error::graph("a message")(error)),
@@ -227,7 +237,7 @@ impl Restore<'_> {
         Ok(item)
     }
 
-    fn marks(&self, message: &Message) -> Marks {
+    fn marks(&self, message: &Outlined) -> Marks {
         let fields = Fields::of(&message.json).unwrap_or_default();
         marks(self.options, &message.id, &fields)
     }

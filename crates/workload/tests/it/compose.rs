@@ -7,8 +7,9 @@ use data_encoding::BASE64;
 use model::{AccountId, ItemId, RestoreId};
 use proptest::prelude::*;
 use serde_json::{Value, json, value::RawValue};
-use workload::mail::compose::{
-    self, ATTACHMENT_BYTES_MAX, Composed, Creation, Loss, Manner, Marks, Source,
+use workload::mail::{
+    Outline,
+    compose::{self, ATTACHMENT_BYTES_MAX, Composed, Creation, Loss, Manner, Marks, Source},
 };
 
 fn marks() -> Marks {
@@ -27,15 +28,16 @@ fn composed_with(json: &str, mime: &[u8], kept: &[&str]) -> Composed {
         .iter()
         .map(|json| RawValue::from_string((*json).to_owned()).expect("a test's JSON is valid"))
         .collect();
-    let mime = Bytes::copy_from_slice(mime);
-    compose::compose(
+    let mime = Outline::from(Bytes::copy_from_slice(mime));
+    let composed = compose::compose(
         Source {
             json: &json,
             mime: &mime,
             attachments: &kept,
         },
         &marks(),
-    )
+    );
+    composed.expect("a whole MIME lacks nothing")
 }
 
 fn composed(json: &str, mime: &[u8]) -> Composed {
@@ -207,7 +209,8 @@ fn a_message_without_mime_is_composed_from_its_json() {
         "survival 110"
     );
     assert_eq!(creation.rest.len(), 1, "a link goes by itself");
-    let link: Value = serde_json::from_str(creation.rest[0].json().get()).expect("JSON");
+    let link: Value = serde_json::from_str(creation.rest[0].json().expect("it is in memory").get())
+        .expect("JSON");
     assert_eq!(
         link,
         json!({"@odata.type": "#microsoft.graph.referenceAttachment", "name": "plan", "isInline": false})

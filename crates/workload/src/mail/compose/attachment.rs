@@ -3,11 +3,11 @@
 //! They are never asked for again: the bytes are in the MIME. Their order is kept. How many are taken and how deep messages within messages are
 //! followed is bounded (abuse 74, 76).
 
-use std::{borrow::Cow, collections::BTreeMap};
+use std::{borrow::Cow, collections::BTreeMap, ops::Range};
 
 use bytes::Bytes;
 use data_encoding::BASE64;
-use mail_parser::{Message, MessagePart, MimeHeaders};
+use mail_parser::{Encoding, Message, MessagePart, MimeHeaders, PartType};
 use serde_json::{json, value::RawValue};
 
 use super::{
@@ -15,7 +15,10 @@ use super::{
     mime::{self, Mime},
     nested,
 };
-use crate::mail::json::Fields;
+use crate::mail::{
+    json::Fields,
+    outline::{Far, Outline},
+};
 
 /// Graph takes a smaller attachment in one request; this and more needs an upload session.
 pub const LARGE_ATTACHMENT_BYTES: u64 = 3 * 1024 * 1024;
@@ -44,6 +47,8 @@ pub struct Attachment {
 #[derive(Clone, Debug)]
 enum Content {
     File(Bytes),
+    /// A file whose bytes are still in the archive.
+    Far(Far),
     /// A message, composed; `eml` is the same as a file.
     Item {
         item: Box<RawValue>,
@@ -60,12 +65,28 @@ impl Attachment {
         &self.name
     }
 
-    /// The bytes of its content, for an upload session; `None` for an attached message and for a link.
+    /// The bytes of its content, for an upload session; `None` for an attached message, for a link, and for a file that is still in the archive.
     #[must_use]
     pub fn file(&self) -> Option<&Bytes> {
         match &self.content {
             Content::File(bytes) => Some(bytes),
-            Content::Item { .. } | Content::Kept(_) => None,
+            Content::Far(_) | Content::Item { .. } | Content::Kept(_) => None,
+        }
+    }
+
+    /// Where its content is, if that is still in the archive.
+    pub(crate) fn far(&self) -> Option<&Far> {
+        match &self.content {
+            Content::Far(far) => Some(far),
+            Content::File(_) | Content::Item { .. } | Content::Kept(_) => None,
+        }
+    }
+
+    /// The same with its content, which was read from the archive.
+    pub(crate) fn with_file(&self, content: Bytes) -> Self {
+        Self {
+            content: Content::File(content),
+            ..self.clone()
         }
     }
 
@@ -73,6 +94,7 @@ impl Attachment {
     #[must_use]
     pub fn size_bytes(&self) -> u64 {
         let length = match &self.content {
+            Content::Far(far) => return far.size_bytes(),
             Content::File(bytes) => bytes.len(),
             Content::Item { item, .. } => item.get().len(),
             Content::Kept(json) => json.get().len(),
@@ -86,10 +108,11 @@ impl Attachment {
         self.size_bytes() >= LARGE_ATTACHMENT_BYTES
     }
 
-    /// The JSON to POST to a message's `attachments`, content included.
+    /// The JSON to POST to a message's `attachments`, content included; `None` while that is still in the archive.
     #[must_use]
-    pub fn json(&self) -> Box<RawValue> {
-        match &self.content {
+    pub fn json(&self) -> Option<Box<RawValue>> {
+        Some(match &self.content {
+            Content::Far(_) => return None,
             Content::File(bytes) => self.object(&[
                 ("@odata.type", json!("#microsoft.graph.fileAttachment")),
                 ("contentBytes", json!(BASE64.encode(bytes))),
@@ -103,7 +126,7 @@ impl Attachment {
                     .expect("an object extended by a JSON value is an object")
             }
             Content::Kept(json) => json.clone(),
-        }
+        })
     }
 
     /// The `AttachmentItem` with which an upload session is asked for.
@@ -138,9 +161,17 @@ impl Attachment {
         matches!(self.content, Content::Kept(_))
     }
 
+    pub(super) fn with_far(self, content: Far) -> Self {
+        Self {
+            content: Content::Far(content),
+            ..self
+        }
+    }
+
     /// How long [`Attachment::json`] is at most, roughly, without making it.
-    pub(super) fn json_bytes(&self) -> usize {
+    pub(crate) fn json_bytes(&self) -> usize {
         let content = match &self.content {
+            Content::Far(far) => BASE64.encode_len(far.size_bytes() as usize),
             Content::File(bytes) => BASE64.encode_len(bytes.len()),
             Content::Item { item, .. } => item.get().len(),
             Content::Kept(json) => json.get().len(),
@@ -169,13 +200,45 @@ impl Attachment {
     }
 }
 
-/// The attachments that the MIME has.
-pub(super) fn of_mime(mime: &Mime<'_>, losses: &mut Vec<Loss>) -> Vec<Attachment> {
-    within(mime, NESTED_LEVELS_MAX, losses)
+/// The attachments that the MIME has whose outline was parsed; `None` when what the outline lacks is not in attachments.
+pub(super) fn of_outline(
+    mime: &Mime<'_>,
+    outline: &Outline,
+    losses: &mut Vec<Loss>,
+) -> Option<Vec<Attachment>> {
+    let mut found = 0;
+    let attachments = each(mime, losses, |part, raw, losses| {
+        let range = part.offset_body as usize..part.offset_end as usize;
+        match outline.gaps_within(&range) {
+            0 => Some(of_part(
+                part,
+                mime::attached(raw, part),
+                NESTED_LEVELS_MAX,
+                losses,
+            )),
+            gaps => {
+                found += gaps;
+                far(part, outline, range, losses)
+            }
+        }
+    });
+    let attachments: Option<Vec<_>> = attachments.into_iter().collect();
+    attachments.filter(|_| found == outline.gap_count())
 }
 
 /// The attachments that the MIME has. `levels` is how many more levels of messages are taken apart.
 pub(super) fn within(mime: &Mime<'_>, levels: usize, losses: &mut Vec<Loss>) -> Vec<Attachment> {
+    each(mime, losses, |part, raw, losses| {
+        of_part(part, mime::attached(raw, part), levels, losses)
+    })
+}
+
+/// What `made` makes of each part that is attached, which is given with what its offsets count in.
+fn each<T>(
+    mime: &Mime<'_>,
+    losses: &mut Vec<Loss>,
+    mut made: impl FnMut(&MessagePart<'_>, &[u8], &mut Vec<Loss>) -> T,
+) -> Vec<T> {
     let Some(message) = mime.message() else {
         return Vec::new();
     };
@@ -188,15 +251,37 @@ pub(super) fn within(mime: &Mime<'_>, levels: usize, losses: &mut Vec<Loss>) -> 
     message
         .attachments()
         .take(ATTACHMENTS_MAX)
-        .map(|part| {
-            of_part(
-                part,
-                mime::attached(&message.raw_message, part),
-                levels,
-                losses,
-            )
-        })
+        .map(|part| made(part, &message.raw_message, losses))
         .collect()
+}
+
+/// A file of which the outline lacks the most, or a message within which it lacks something.
+fn far(
+    part: &MessagePart<'_>,
+    outline: &Outline,
+    range: Range<usize>,
+    losses: &mut Vec<Loss>,
+) -> Option<Attachment> {
+    match (&part.body, part.encoding) {
+        (PartType::Message(inner), Encoding::None)
+            if matches!(inner.raw_message, Cow::Borrowed(_)) =>
+        {
+            let content = outline.raw(range);
+            if content.size_bytes() < LARGE_ATTACHMENT_BYTES {
+                return None;
+            }
+            losses.push(Loss::NestedAsFile);
+            let name = part.attachment_name().or(inner.subject());
+            let eml = eml_file(name.unwrap_or_default(), Bytes::new());
+            Some(eml.with_far(content))
+        }
+        (PartType::Message(_) | PartType::Multipart(_), _) => None,
+        (_, Encoding::Base64) => {
+            let content = outline.decoded(range, &mime::attached(outline.text(), part))?;
+            Some(file(part, Bytes::new()).with_far(content))
+        }
+        _ => None,
+    }
 }
 
 fn of_part(

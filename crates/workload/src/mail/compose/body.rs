@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::attachment::{self, ATTACHMENT_BYTES_MAX, Attachment};
+use crate::mail::outline::Outline;
 
 /// The name of the attachment that has the whole text, before its ending.
 const WHOLE_NAME: &str = "whole message";
@@ -43,7 +44,7 @@ struct Body {
 /// body.
 pub(super) fn cut(
     body: &RawValue,
-    mime: &Bytes,
+    mime: &Outline,
     room: usize,
 ) -> Option<(Box<RawValue>, Attachment)> {
     if body.get().len() <= room {
@@ -68,9 +69,13 @@ pub(super) fn cut(
 }
 
 /// The message as it was served; its body alone when there is no MIME or too much of it.
-fn whole(content: &str, is_html: bool, mime: &Bytes) -> Attachment {
-    if !mime.is_empty() && mime.len() as u64 <= WHOLE_MIME_BYTES_MAX {
-        return attachment::eml_file(WHOLE_NAME, mime.clone());
+fn whole(content: &str, is_html: bool, mime: &Outline) -> Attachment {
+    if (1..=WHOLE_MIME_BYTES_MAX).contains(&mime.size_bytes()) {
+        let eml = attachment::eml_file(WHOLE_NAME, mime.text().clone());
+        return match mime.gap_count() {
+            0 => eml,
+            _ => eml.with_far(mime.raw(0..mime.held_bytes())),
+        };
     }
     let (ending, content_type) = if is_html {
         ("html", "text/html; charset=utf-8")

@@ -16,7 +16,7 @@ pub(super) fn item(mime: &Mime<'_>, levels: usize, losses: &mut Vec<Loss>) -> Bo
     let mut item = message_fields(mime);
     let attachments: Vec<_> = attachment::within(mime, levels, losses)
         .iter()
-        .map(Attachment::json)
+        .filter_map(Attachment::json)
         .collect();
     if !attachments.is_empty() {
         item.insert("attachments".to_owned(), json!(attachments));

@@ -9,8 +9,14 @@ use graph::{Kind, Link, Repeat, Request, segment};
 use model::ItemId;
 use serde::Deserialize;
 
-use super::Mailbox;
-use crate::mail::compose::{Attachment, Creation, Loss};
+use super::{
+    Mailbox,
+    content::{self, Archived},
+};
+use crate::mail::{
+    MimeFile,
+    compose::{Attachment, Creation, Loss},
+};
 
 /// Times that an attachment is tried. Exchange may answer 404 for a message that it has just created (survival 116).
 const ATTEMPTS_MAX: u32 = 6;
@@ -22,10 +28,11 @@ pub(super) async fn add_rest(
     mailbox: &Mailbox<'_>,
     message: &ItemId,
     creation: &Creation,
+    mime: &MimeFile,
     losses: &mut Vec<Loss>,
 ) -> Result<(), graph::Error> {
     let present = Names::of(creation.within.iter().cloned());
-    add(mailbox, message, &creation.rest, present, losses).await
+    add(mailbox, message, &creation.rest, present, mime, losses).await
 }
 
 /// Adds what an interrupted run left out.
@@ -33,6 +40,7 @@ pub(super) async fn complete(
     mailbox: &Mailbox<'_>,
     message: &ItemId,
     creation: &Creation,
+    mime: &MimeFile,
     losses: &mut Vec<Loss>,
 ) -> Result<(), graph::Error> {
     if creation.rest.is_empty() {
@@ -48,7 +56,7 @@ pub(super) async fn complete(
         let as_file = attachment.as_plain_file(&mut Vec::new()).name().to_owned();
         !unclaimed.take(attachment.name()) && !unclaimed.take(&as_file)
     });
-    add(mailbox, message, &missing, present, losses).await
+    add(mailbox, message, &missing, present, mime, losses).await
 }
 
 async fn add(
@@ -56,16 +64,18 @@ async fn add(
     message: &ItemId,
     attachments: &[Attachment],
     mut present: Names,
+    mime: &MimeFile,
     losses: &mut Vec<Loss>,
 ) -> Result<(), graph::Error> {
     for attachment in attachments {
-        let mut result = add_one(mailbox, message, attachment, &mut present).await;
+        let mut result = add_one(mailbox, message, attachment, mime, &mut present).await;
         let is_refused = matches!(&result, Err(error) if error.kind() == Kind::Invalid);
         if is_refused && attachment.is_message() {
             result = add_one(
                 mailbox,
                 message,
                 &attachment.as_plain_file(losses),
+                mime,
                 &mut present,
             )
             .await;
@@ -86,11 +96,12 @@ async fn add_one(
     mailbox: &Mailbox<'_>,
     message: &ItemId,
     attachment: &Attachment,
+    mime: &MimeFile,
     present: &mut Names,
 ) -> Result<(), graph::Error> {
     let mut attempt = 0;
     loop {
-        let Err(error) = mailbox.attach(message, attachment).await else {
+        let Err(error) = mailbox.attach(message, attachment, mime).await else {
             present.put(attachment.name());
             return Ok(());
         };
@@ -163,21 +174,35 @@ impl Mailbox<'_> {
         Ok(names)
     }
 
-    async fn attach(&self, message: &ItemId, attachment: &Attachment) -> Result<(), graph::Error> {
-        match attachment.file() {
-            Some(file) if attachment.is_large() => {
+    async fn attach(
+        &self,
+        message: &ItemId,
+        attachment: &Attachment,
+        mime: &MimeFile,
+    ) -> Result<(), graph::Error> {
+        if attachment.is_large() {
+            if let Some(far) = attachment.far() {
+                let session = self.upload_session(message, attachment).await?;
+                let content = Archived { far, mime };
+                self.graph.upload(&self.scope, &session, content).await?;
+                return Ok(());
+            }
+            if let Some(file) = attachment.file() {
                 let session = self.upload_session(message, attachment).await?;
                 self.graph
                     .upload(&self.scope, &session, file.clone())
                     .await?;
-            }
-            _ => {
-                let request = Request::post(self.attachments_path(message))
-                    .repeat(Repeat::Never)
-                    .json(&attachment.json())?;
-                self.graph.send(&self.scope, request).await?;
+                return Ok(());
             }
         }
+        let json = match content::near(attachment, mime).await {
+            Ok(near) => near.json(),
+            Err(error) => return Err(graph::Error::unreadable(error)),
+        };
+        let request = Request::post(self.attachments_path(message))
+            .repeat(Repeat::Never)
+            .json(&json)?;
+        self.graph.send(&self.scope, request).await?;
         Ok(())
     }
 

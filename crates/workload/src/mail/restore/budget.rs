@@ -1,13 +1,13 @@
 //! How much of the archive is in memory at a time.
 //!
 //! Messages are read one after the other, and the next is read only when the ones at work leave room for it. One message larger than all the
-//! room is worked on alone. Memory is therefore bounded by a few times the largest message, whatever a folder holds.
+//! room is worked on alone. Of a large message only the outline is in memory, and what of its attachments is being uploaded.
 
 use tokio::sync::{Mutex, Semaphore, SemaphorePermit};
 
 use crate::{
     Result,
-    mail::{Archive, Message, MessageRef},
+    mail::{Archive, MessageRef, Outlined},
 };
 
 /// Room for messages at work, in KiB of what they take in the archive. Taken apart and encoded for Graph they take about three times that.
@@ -31,10 +31,10 @@ impl Budget {
         &self,
         archive: &Archive,
         at: &MessageRef,
-    ) -> Result<(Message, SemaphorePermit<'_>)> {
+    ) -> Result<(Outlined, SemaphorePermit<'_>)> {
         let _turn = self.turn.lock().await;
-        let message = archive.message(at).await?;
-        let kib = (message.mime.len() + message.json.get().len()) / 1024 + 1;
+        let message = archive.outlined(at).await?;
+        let kib = (message.mime.held_bytes() + message.json.get().len()) / 1024 + 1;
         let share = u32::try_from(kib).unwrap_or(ROOM_KIB).min(ROOM_KIB);
         let permit = self
             .room

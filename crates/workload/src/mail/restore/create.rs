@@ -8,8 +8,8 @@ use serde::Deserialize;
 
 use super::{Mailbox, Outcome, Place, attach};
 use crate::mail::{
-    Message,
-    compose::{self, Composed, Creation, Loss, MARK_RESTORE, Manner, Marks, Source},
+    MimeFile,
+    compose::{Composed, Creation, Loss, MARK_RESTORE, Manner, Marks},
 };
 
 /// Times that a message is asked to be created when it is not known what became of it.
@@ -22,37 +22,21 @@ const LOOK_AFTER: Duration = Duration::from_secs(1);
 pub(super) async fn message(
     mailbox: &Mailbox<'_>,
     place: &Place,
-    message: &Message,
+    composed: &Composed,
+    mime: &MimeFile,
     marks: &Marks,
     found: Option<ItemId>,
     losses: &mut Vec<Loss>,
 ) -> Result<Outcome, graph::Error> {
-    let composed = compose_apart(message, marks).await;
     if let Some(id) = found {
         let creation = composed.render(Manner::Faithful);
-        attach::complete(mailbox, &id, &creation, losses).await?;
+        attach::complete(mailbox, &id, &creation, mime, losses).await?;
         return Ok(Outcome::AlreadyThere { id });
     }
-    let (id, creation) = create(mailbox, place, &composed, marks).await?;
+    let (id, creation) = create(mailbox, place, composed, marks).await?;
     losses.extend_from_slice(&creation.losses);
-    attach::add_rest(mailbox, &id, &creation, losses).await?;
+    attach::add_rest(mailbox, &id, &creation, mime, losses).await?;
     Ok(Outcome::Restored { id })
-}
-
-/// Composes on a thread of its own: a large message takes seconds.
-async fn compose_apart(message: &Message, marks: &Marks) -> Composed {
-    let (message, marks) = (message.clone(), marks.clone());
-    let compose = move || {
-        let source = Source {
-            json: &message.json,
-            mime: &message.mime,
-            attachments: &message.attachments,
-        };
-        compose::compose(source, &marks)
-    };
-    tokio::task::spawn_blocking(compose)
-        .await
-        .expect("composing does not panic, whatever the message")
 }
 
 /// Creates it in the most faithful manner that Graph takes.
