@@ -67,6 +67,13 @@ pub(crate) enum Operation {
         #[arg(long)]
         data: PathBuf,
     },
+    /// Restores the mailboxes that were backed up, each into a new folder of its own.
+    Restore {
+        #[command(flatten)]
+        tenant: account::Tenant,
+        #[arg(long)]
+        data: PathBuf,
+    },
     /// Gets mails and stores them, and nothing else.
     Ceiling {
         #[command(flatten)]
@@ -107,39 +114,45 @@ pub(crate) struct Span {
 /// Does it, and prints what there is to tell.
 pub(crate) fn run(operation: Operation) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Runtime::new()?;
-    // On a thread of the runtime's own: what is woken from there needs no other thread.
-    let work = runtime.spawn(async move {
-        match operation {
-            Operation::Store { repository, source } => store::run(&repository, &source).await,
-            Operation::Fill { repository, items } => many::fill(&repository, items).await,
-            Operation::Change {
-                repository,
-                cache,
-                items,
-                count,
-                added,
-                round,
-            } => many::change(&repository, cache.as_deref(), items, count, added, round).await,
-            Operation::Read {
-                repository,
-                cache,
-                items,
-                number,
-            } => many::read(&repository, cache.as_deref(), items, number).await,
-            Operation::StoreStream { repository, bytes } => stream::store(&repository, bytes).await,
-            Operation::ReadStream { repository } => stream::read(&repository).await,
-            Operation::Account { tenant, data } => account::back_up(&tenant, &data).await,
-            Operation::Ceiling {
-                tenant,
-                paths,
-                repository,
-            } => account::ceiling(&tenant, &paths, &repository).await,
-        }
-    });
-    let mut told = runtime.block_on(work)??;
+    let mut told = match operation {
+        Operation::Restore { tenant, data } => runtime.block_on(account::restore(&tenant, &data)),
+        // On a thread of the runtime's own: what is woken from there needs no other thread.
+        storing => runtime.block_on(runtime.spawn(store(storing)))?,
+    }?;
     told.peak_bytes = process::peak_memory("self").unwrap_or(0);
     println!("{}", serde_json::to_string(&told)?);
     Ok(())
+}
+
+/// All but [`Operation::Restore`], whose future stays on one thread.
+async fn store(operation: Operation) -> anyhow::Result<Told> {
+    match operation {
+        Operation::Store { repository, source } => store::run(&repository, &source).await,
+        Operation::Fill { repository, items } => many::fill(&repository, items).await,
+        Operation::Change {
+            repository,
+            cache,
+            items,
+            count,
+            added,
+            round,
+        } => many::change(&repository, cache.as_deref(), items, count, added, round).await,
+        Operation::Read {
+            repository,
+            cache,
+            items,
+            number,
+        } => many::read(&repository, cache.as_deref(), items, number).await,
+        Operation::StoreStream { repository, bytes } => stream::store(&repository, bytes).await,
+        Operation::ReadStream { repository } => stream::read(&repository).await,
+        Operation::Account { tenant, data } => account::back_up(&tenant, &data).await,
+        Operation::Ceiling {
+            tenant,
+            paths,
+            repository,
+        } => account::ceiling(&tenant, &paths, &repository).await,
+        Operation::Restore { .. } => anyhow::bail!("restoring is done elsewhere"),
+    }
 }
 
 /// Runs an operation in a process of its own: what it took, seen from outside, and what it told.

@@ -3,21 +3,27 @@
 use std::{
     fs,
     path::Path,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use anyhow::Context;
 use clap::Args;
-use engine::{Vault, backup, discovery};
+use engine::{Vault, backup, discovery, restore};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use graph::{Client, Cloud, Credential, Governor, Limits};
-use model::{SharedClock, SystemClock, TenantId};
+use model::{RestoreId, SharedClock, SystemClock, TenantId};
 use testkit::store::{Deed, Watched};
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
     net::TcpStream,
 };
-use workload::mail::backup::Progress;
+use workload::mail::{
+    backup::Progress,
+    restore::{Destination, ItemReport, Selection},
+};
 
 use super::{Stopwatch, Told, meta, open};
 
@@ -37,17 +43,15 @@ pub(crate) struct Tenant {
     pub(crate) secret: String,
 }
 
-/// Backs up every mailbox.
-pub(super) async fn back_up(tenant: &Tenant, data: &Path) -> anyhow::Result<Told> {
-    let mut watch = Stopwatch::start();
-    let clock: SharedClock = SystemClock::shared();
+/// A client of the tenant that nothing slows down.
+fn client(tenant: &Tenant, clock: &SharedClock) -> anyhow::Result<(TenantId, Client)> {
     let id = TenantId::new(tenant.tenant.clone())?;
     let mut options = graph::Options::new(
         Cloud::at(&format!("http://{}", tenant.address))?,
         id.clone(),
         tenant.client.clone(),
         Credential::secret(tenant.secret.clone()),
-        Arc::clone(&clock),
+        Arc::clone(clock),
         1,
     );
     let unlimited = Limits {
@@ -56,8 +60,58 @@ pub(super) async fn back_up(tenant: &Tenant, data: &Path) -> anyhow::Result<Told
         directory_units: u64::MAX,
         ..Limits::default()
     };
-    options.governor = Governor::new(unlimited, Arc::clone(&clock));
-    let graph = Client::new(options)?;
+    options.governor = Governor::new(unlimited, Arc::clone(clock));
+    Ok((id, Client::new(options)?))
+}
+
+/// Restores every mailbox into a new folder.
+pub(super) async fn restore(tenant: &Tenant, data: &Path) -> anyhow::Result<Told> {
+    let mut watch = Stopwatch::start();
+    let clock: SharedClock = SystemClock::shared();
+    let (id, graph) = client(tenant, &clock)?;
+    let vault = Vault::open(data)?;
+    let accounts = discovery::mailboxes(&graph, &id).await?;
+    let mut told = Told {
+        opening: watch.lap(),
+        ..Told::default()
+    };
+    let setting = backup::Setting {
+        vault: &vault,
+        graph: &graph,
+        clock: &clock,
+        instance: "bench",
+        limits: backup::Limits::default(),
+    };
+    for account in &accounts {
+        let archive = restore::archive(setting, account, None).await?;
+        let order = restore::Order {
+            source: account,
+            target: &account.id,
+            selection: Selection::Mailbox,
+            destination: Destination::new_folder(clock.now()),
+            restore: RestoreId::new("bench")?,
+        };
+        let bytes = AtomicU64::new(0);
+        let progress = |item: &ItemReport| {
+            bytes.fetch_add(item.bytes, Ordering::Relaxed);
+        };
+        let report = restore::run(setting, &archive, &order, &progress).await?;
+        anyhow::ensure!(
+            report.failed == 0 && report.notable.is_empty(),
+            "messages could not be restored whole"
+        );
+        told.items += report.restored;
+        told.bytes += bytes.into_inner();
+    }
+    told.work = watch.lap();
+    Ok(told)
+}
+
+/// Backs up every mailbox.
+pub(super) async fn back_up(tenant: &Tenant, data: &Path) -> anyhow::Result<Told> {
+    let mut watch = Stopwatch::start();
+    let clock: SharedClock = SystemClock::shared();
+    let (id, graph) = client(tenant, &clock)?;
     let vault = match data.exists() {
         true => Vault::open(data)?,
         false => Vault::create(data)?,
