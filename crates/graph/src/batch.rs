@@ -13,7 +13,7 @@ use http::{Method, StatusCode};
 use crate::{
     client::{Client, Load, whole},
     error::{Codes, Error, Result},
-    governor::{Lane, Scope},
+    governor::{Lane, Scope, WaitCause},
     request::{Repeat, Request},
     response::Response,
     retry::{Budget, Reason, Verdict, judge_answer, judge_defect},
@@ -72,7 +72,7 @@ impl Client {
                     }
                 }
             }
-            self.lane(scope).pause(wait).await;
+            self.lane(scope).pause(WaitCause::Failure, wait).await;
         }
         Ok(answers.into_iter().flatten().collect())
     }

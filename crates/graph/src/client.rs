@@ -15,7 +15,7 @@ use crate::{
     counters::{Counters, Meter},
     credential::Credential,
     error::{Codes, Error, Result},
-    governor::{Advice, Governor, Key, Lane, Limits, Scope, Waiting},
+    governor::{Advice, Governor, Key, Lane, Limits, Scope, WaitCause, Waiting},
     label::Label,
     random::Random,
     request::{BODY_TYPE, Request},
@@ -210,7 +210,8 @@ impl Client {
     /// # Errors
     /// `SignIn` with the AADSTS number, or `Unavailable`.
     pub async fn sign_in(&self) -> Result<()> {
-        self.0.tokens.get(&self.0.wire).await.map(drop)
+        let lane = self.lane(&Scope::Directory);
+        self.0.tokens.get(&self.0.wire, &lane).await.map(drop)
     }
 
     /// What has been sent and received so far.
@@ -277,7 +278,7 @@ impl Client {
             };
             self.0.wire.meter.readings().retries += 1;
             tracing::debug!(request = %label, %error, wait_ms = wait.as_millis(), "asking again");
-            lane.pause(wait).await;
+            lane.pause(WaitCause::Failure, wait).await;
         }
     }
 
@@ -316,7 +317,7 @@ impl Client {
         let wire = &self.0.wire;
         let mut headers = headers(wire, scope, request).map_err(final_error)?;
         let token = match request.is_authorized() {
-            true => Some(self.0.tokens.get(wire).await.map_err(final_error)?),
+            true => Some(self.0.tokens.get(wire, lane).await.map_err(final_error)?),
             false => None,
         };
         headers.extend(token.as_ref().map(|token| token.header()));

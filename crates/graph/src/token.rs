@@ -29,6 +29,7 @@ use crate::{
     cloud::Cloud,
     credential::{Credential, Proof, assertion},
     error::{Error, Kind, Result},
+    governor::{Lane, WaitCause},
     request::{Repeat, Request},
     retry::{Budget, Verdict, judge_defect, judge_failure},
     transport::{Answer, Outgoing},
@@ -107,8 +108,8 @@ impl Tokens {
     }
 
     /// A token that is good for some minutes. Whoever comes while one is being fetched waits for it, and shares its failure: a thousand
-    /// mailboxes must not find out one after another that Entra ID does not answer.
-    pub(crate) async fn get(&self, wire: &Wire) -> Result<Token> {
+    /// mailboxes must not find out one after another that Entra ID does not answer. A wait is shown in `lane`, whose request needs the token.
+    pub(crate) async fn get(&self, wire: &Wire, lane: &Lane) -> Result<Token> {
         let ended = self.ended.load(Ordering::Relaxed);
         let mut state = self.state.lock().await;
         let now = wire.clock.elapsed();
@@ -122,7 +123,8 @@ impl Tokens {
         }
         let spare = state.token.clone().filter(|token| now < token.expires_at);
         let patient = spare.is_none();
-        let fetched = self.fetch(wire, state.claims.as_deref(), patient).await;
+        let claims = state.claims.as_deref();
+        let fetched = self.fetch(wire, lane, claims, patient).await;
         let number = self.ended.fetch_add(1, Ordering::Relaxed);
         state.failed = fetched.as_ref().err().cloned();
         match fetched {
@@ -157,7 +159,13 @@ impl Tokens {
     }
 
     /// Asks Entra ID, once or until the retries are used up.
-    async fn fetch(&self, wire: &Wire, claims: Option<&str>, patient: bool) -> Result<Token> {
+    async fn fetch(
+        &self,
+        wire: &Wire,
+        lane: &Lane,
+        claims: Option<&str>,
+        patient: bool,
+    ) -> Result<Token> {
         // Stands for the token request where retries are judged: asking twice is safe.
         let policy = Request::post("/token").repeat(Repeat::Safe);
         let mut budget = Budget::default();
@@ -188,7 +196,8 @@ impl Tokens {
                 return Err(error);
             };
             tracing::debug!(%error, "asking Entra ID again");
-            wire.clock.sleep(wait.max(told.unwrap_or_default())).await;
+            let wait = wait.max(told.unwrap_or_default());
+            lane.pause(WaitCause::SignIn, wait).await;
         }
     }
 

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use crate::{
     client::{Client, Load},
     error::{Error, Kind, Result},
-    governor::Scope,
+    governor::{Scope, WaitCause},
     link::Link,
     request::{Repeat, Request},
     response::Response,
@@ -81,7 +81,7 @@ impl Client {
                     let Some(wait) = self.spend(&mut budget, Reason::Transient) else {
                         return Err(error);
                     };
-                    self.lane(scope).pause(wait).await;
+                    self.lane(scope).pause(WaitCause::Failure, wait).await;
                     self.wire().meter.readings().retries += 1;
                     self.ask(scope, upload_url, end == size).await?
                 }

@@ -116,14 +116,14 @@ impl Lane {
         }
     }
 
-    /// Waits before a request is repeated, for everybody to see.
-    pub(crate) async fn pause(&self, span: Duration) {
+    /// Waits before something is tried again, for everybody to see.
+    pub(crate) async fn pause(&self, cause: WaitCause, span: Duration) {
         if span.is_zero() {
             return;
         }
         let until = self.clock.elapsed() + span;
         let mut waiter = Waiter::new(self);
-        waiter.hold(WaitCause::Failure, until);
+        waiter.hold(cause, until);
         self.clock.sleep(span).await;
     }
 

@@ -37,6 +37,8 @@ pub enum WaitCause {
     Upload,
     /// They failed in passing, and are made again after a pause.
     Failure,
+    /// Entra ID gave no token yet. Whoever else in the tenant needs it waits for the same answer, and is not counted.
+    SignIn,
 }
 
 impl fmt::Display for Waiting {
@@ -74,6 +76,7 @@ impl fmt::Display for WaitCause {
             Self::Requests => "the requests that Microsoft allows for now are used up",
             Self::Upload => "the upload volume that Microsoft allows for now is used up",
             Self::Failure => "the last attempt failed in passing",
+            Self::SignIn => "Entra ID has not signed us in yet",
         })
     }
 }

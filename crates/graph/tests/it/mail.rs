@@ -3,10 +3,10 @@
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use emulator::{Emulator, FaultBody, FaultRule, Running, Settings, World};
-use futures_util::future::try_join_all;
+use futures_util::future::{join, try_join_all};
 use graph::{
-    Client, Cloud, Credential, Kind, Link, Options, Pages, Request, Result, Scope,
-    UPLOAD_CHUNK_BYTES, segment,
+    Client, Cloud, Credential, Governor, Kind, Limits, Link, Options, Pages, Request, Result,
+    Scope, UPLOAD_CHUNK_BYTES, WaitCause, segment,
 };
 use jiff::{SignedDuration, Timestamp};
 use model::{Clock, SimulatedClock, TenantId};
@@ -41,6 +41,16 @@ struct Bench {
 impl Bench {
     async fn start(change: impl FnOnce(Settings) -> Settings) -> Self {
         let clock = SimulatedClock::new("2026-11-10T12:00:00Z".parse().expect("a time"));
+        let governor = Governor::new(Limits::default(), Arc::new(clock.clone()));
+        Self::start_beside(clock, governor, change).await
+    }
+
+    /// A tenant of its own, whose client shares the process with others.
+    async fn start_beside(
+        clock: SimulatedClock,
+        governor: Governor,
+        change: impl FnOnce(Settings) -> Settings,
+    ) -> Self {
         let judge = Arc::new(csdl::Observer::new());
         let settings = Settings {
             clock: Arc::new(SameTime(clock.clone())),
@@ -48,7 +58,11 @@ impl Bench {
             ..Settings::new(World::new().users(4, 7))
         };
         let emulator = Emulator::start(change(settings)).await.expect("it starts");
-        let client = Client::new(options(&emulator, &clock)).expect("good options");
+        let options = Options {
+            governor,
+            ..options(&emulator, &clock)
+        };
+        let client = Client::new(options).expect("good options");
         let has_mail = |user: &Arc<emulator::User>| {
             let mailbox = emulator.tenant().mailbox(user.id)?;
             let count = mailbox
@@ -407,6 +421,51 @@ async fn a_busy_run_is_never_throttled() {
         (Duration::from_secs(600)..Duration::from_secs(610)).contains(&took),
         "{took:?}"
     );
+}
+
+/// abuse 56: a tenant that is told to wait for an hour stands beside one that is not, in one process.
+#[tokio::test]
+async fn a_throttled_tenant_leaves_a_healthy_one_alone() {
+    let clock = SimulatedClock::new("2026-11-10T12:00:00Z".parse().expect("a time"));
+    let governor = Governor::new(Limits::default(), Arc::new(clock.clone()));
+    let storm = FaultRule {
+        status: Some(429),
+        headers: [("retry-after".to_owned(), "3600".to_owned())].into(),
+        count: Some(8),
+        ..FaultRule::on("/v1.0/users/*")
+    };
+    let settings = |seed, faults| {
+        move |settings: Settings| Settings {
+            world: World::new().users(4, seed),
+            faults,
+            ..settings
+        }
+    };
+    let sick = settings(7, vec![storm]);
+    let sick = Bench::start_beside(clock.clone(), governor.clone(), sick).await;
+    let healthy = settings(8, Vec::new());
+    let healthy = Bench::start_beside(clock.clone(), governor.clone(), healthy).await;
+    assert_ne!(sick.emulator.tenant_id, healthy.emulator.tenant_id);
+    let begun = clock.elapsed();
+    let busy = clock.busy();
+    let beside = async {
+        while governor.waiting().is_empty() {
+            tokio::task::yield_now().await;
+        }
+        healthy.find_every_message().await;
+        assert_eq!(clock.elapsed(), begun, "it waited for nobody");
+        assert!(healthy.client.waiting().is_empty());
+        let held = governor.waiting();
+        assert!(held.iter().all(|held| held.cause == WaitCause::Throttled));
+        assert_eq!(held, sick.client.waiting());
+        assert_eq!(held.len(), 1);
+        drop(busy);
+    };
+    join(sick.find_every_message(), beside).await;
+    assert!(clock.elapsed() - begun >= Duration::from_secs(3600));
+    assert_eq!(sick.emulator.stats().faults, 8);
+    assert_eq!(sick.client.counters().throttled, 8);
+    assert_eq!(healthy.client.counters().throttled, 0);
 }
 
 /// survival 3: batches share the mailbox with other requests and are not throttled either.

@@ -1,12 +1,18 @@
 //! Being told to wait: by whom it is heeded, for how long, and who goes on meanwhile.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use graph::{Client, Governor, Kind, Limits, Options, Repeat, Request, WaitCause};
 use model::{Clock, TenantId};
 use serde_json::json;
 
-use crate::server::{Reply, Server, graph_only, mailbox};
+use crate::server::{Reply, Server, granted, graph_only, mailbox};
 
 /// survival 2, abuse 33: how long the second attempt came after the first.
 #[tokio::test]
@@ -301,4 +307,44 @@ async fn every_cause_of_waiting_is_told() {
     };
     let volume = "302 s for Outlook, mailbox 0f8a: the upload volume that Microsoft allows for now is used up";
     check(Reply::ok(), small, volume).await;
+}
+
+/// A wait for Entra ID is told like any other, in the mailbox whose request needs the token.
+#[tokio::test]
+async fn a_wait_for_entra_is_told() {
+    let (first, refused) = (
+        Reply::status(429).with("retry-after", "41"),
+        AtomicBool::new(false),
+    );
+    let server = Server::start(move |_, number| match number {
+        usize::MAX if !refused.swap(true, Ordering::Relaxed) => first.clone(),
+        usize::MAX => granted(),
+        _ => Reply::ok(),
+    })
+    .await;
+    let client = server.client();
+    let busy = server.clock.busy();
+    let asking = tokio::spawn({
+        let client = client.clone();
+        async move {
+            let request = Request::get("/users/u/messages");
+            client.send(&mailbox("0f8a"), request).await
+        }
+    });
+    let told = async {
+        while client.waiting().is_empty() {
+            tokio::task::yield_now().await;
+        }
+        client.waiting()
+    };
+    let waiting = tokio::time::timeout(Duration::from_secs(30), told).await;
+    let waiting = waiting.expect("it is told");
+    assert_eq!(waiting[0].cause, WaitCause::SignIn);
+    assert_eq!(
+        waiting[0].to_string(),
+        "waiting 41 s for Outlook, mailbox 0f8a: Entra ID has not signed us in yet, 1 request since 2026-11-10T12:00:00Z"
+    );
+    drop(busy);
+    asking.await.expect("no panic").expect("an answer");
+    assert!(client.waiting().is_empty());
 }
