@@ -3,9 +3,10 @@
 //! It also keeps, for each message that this run heard of, which folder claims it, so that the last word counts and a message that some folder
 //! no longer reports is doubted only when no other claims it. It sends no requests.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, panic::AssertUnwindSafe};
 
 use data_encoding::HEXLOWER;
+use futures_util::FutureExt;
 use jiff::Timestamp;
 use model::{AccountId, FailureCause, ItemId, TenantId};
 use repository::{Content, Draft, File, Node};
@@ -138,13 +139,31 @@ impl Recorder {
         Ok(missing)
     }
 
-    /// A folder reports a message.
+    /// A folder reports a message. One on which our own code panics fails alone (abuse 68).
     pub(super) async fn reported(
         &mut self,
         container: &ItemId,
         headline: Headline,
         json: Box<RawValue>,
+        now: Timestamp,
     ) -> Result<Next> {
+        let id = headline.id.clone();
+        let judging = AssertUnwindSafe(self.judge(container, headline, json));
+        let Ok(next) = judging.catch_unwind().await else {
+            self.defect(id, container.clone(), now);
+            return Ok(Next::Nothing);
+        };
+        next
+    }
+
+    /// What must happen for a reported message.
+    async fn judge(
+        &mut self,
+        container: &ItemId,
+        headline: Headline,
+        json: Box<RawValue>,
+    ) -> Result<Next> {
+        tracing::trace!(json_bytes = json.get().len(), "a message is reported");
         let hash = IdHash::of(&headline.id);
         if self.claims.is_newer(&hash, headline.modified) {
             return Ok(Next::Nothing);
@@ -249,8 +268,25 @@ impl Recorder {
         Ok(())
     }
 
-    /// Records what was fetched, unless a later report made it outdated. True when something was recorded.
+    /// Records what was fetched, unless a later report made it outdated. True when something was recorded. A message on which our own code panics
+    /// fails alone (abuse 68).
     pub(super) async fn fetched(&mut self, fetched: Fetched, now: Timestamp) -> Result<bool> {
+        let (id, folder) = (fetched.job.headline.id.clone(), fetched.job.folder.clone());
+        let recording = AssertUnwindSafe(self.record(fetched, now));
+        let Ok(recorded) = recording.catch_unwind().await else {
+            self.defect(id, folder, now);
+            return Ok(false);
+        };
+        recorded
+    }
+
+    fn defect(&mut self, id: ItemId, folder: ItemId, now: Timestamp) {
+        tracing::error!("recording a message panicked: it is left out");
+        self.ledger
+            .fail(id, folder, FailureCause::Defect, None, now);
+    }
+
+    async fn record(&mut self, fetched: Fetched, now: Timestamp) -> Result<bool> {
         let Fetched {
             job,
             bytes,
@@ -368,8 +404,9 @@ impl Recorder {
             .store(bytes)
             .await
             .map_err(Error::repository(WHAT))?;
-        let (number, directory) = self.move_to(&job, Some(&place))?;
+        // Before anything is changed, as in `put`.
         let name = message_name(job.headline.received, &job.headline.subject, hash);
+        let (number, directory) = self.move_to(&job, Some(&place))?;
         for file in &place.files {
             let from = format!("{}/{file}", place.directory);
             for extension in [ATTACHMENTS, MIME] {
@@ -415,6 +452,9 @@ impl Recorder {
 
     /// Writes a message's files in place of whatever was held of it. True when something was.
     async fn put(&mut self, hash: &IdHash, job: &Job, files: Files) -> Result<bool> {
+        tracing::trace!(json_bytes = files.json.size, "a message is recorded");
+        // What strangers wrote is dealt with before anything is changed: a panic over it leaves what is held as it was.
+        let name = message_name(job.headline.received, &job.headline.subject, hash);
         let held = self.items.get(&mut self.draft, hash).await?;
         let place = match held {
             Some(entry) => self.place_of(hash, entry).await?,
@@ -427,7 +467,6 @@ impl Recorder {
             (None, Some(entry)) => self.folders.leave(entry.directory),
             (None, None) => {}
         }
-        let name = message_name(job.headline.received, &job.headline.subject, hash);
         let contents = [
             (JSON, Some(files.json)),
             (MIME, files.mime),

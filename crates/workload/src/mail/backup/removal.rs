@@ -103,7 +103,8 @@ async fn found(
             Found::Unclear
         });
     }
-    Ok(match recorder.reported(&parent, headline, json).await? {
+    let reported = recorder.reported(&parent, headline, json, ctx.clock.now());
+    Ok(match reported.await? {
         Next::Nothing => Found::Kept,
         Next::Fetch(job) => Found::Fetch(job),
     })

@@ -359,7 +359,9 @@ impl<'a> Run<'a> {
             self.recorder.doubt(container, id);
             return Ok(());
         };
-        match self.recorder.reported(container, headline, json).await? {
+        let now = self.ctx.clock.now();
+        let reported = self.recorder.reported(container, headline, json, now);
+        match reported.await? {
             Next::Nothing => Ok(()),
             Next::Fetch(job) => self.fetch(*job).await,
         }
