@@ -1,6 +1,7 @@
 //! What happens to messages and folders between two runs, one thing at a time, with the requests that it may cost.
 
 use anyhow::{Context, Result};
+use repository::SnapshotMeta;
 use serde_json::json;
 
 use crate::{
@@ -99,8 +100,17 @@ async fn a_folder_changes_places_with_its_parent() -> Result<()> {
 
 #[tokio::test]
 async fn a_folder_deleted_and_made_anew_under_the_same_name_is_another_folder() -> Result<()> {
-    // Survival 49.
-    let (stage, account) = Stage::with_mail(&[("Projects", 4)]).await?;
+    // Survival 49: also within the same folder.
+    let (stage, account) = Stage::with_mail(&[("", 1)]).await?;
+    stage.at_source(&account, |mailbox| -> Result<()> {
+        let parent = folder(mailbox, "Archive")?;
+        let old = mailbox.create_folder(parent, "Projects", false)?;
+        for n in 1..=4 {
+            let now = "2026-11-22T14:00:00Z".parse()?;
+            mailbox.deliver(old, mail(n).into_bytes().into(), now)?;
+        }
+        Ok(())
+    })??;
     stage.back_up_equal(&account).await?;
     stage.at_source(&account, |mailbox| -> Result<()> {
         let old = folder(mailbox, "Projects")?;
@@ -208,6 +218,38 @@ async fn snapshots_follow_one_another_also_when_the_clock_stands_still() -> Resu
     let ids: Vec<_> = snapshots.iter().map(|(id, _)| Some(*id)).collect();
     assert_eq!(ids, [first.snapshot, second.snapshot]);
     assert!(snapshots[0].1.time < snapshots[1].1.time);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_run_that_came_late_with_a_wrong_clock_is_not_the_latest() -> Result<()> {
+    // Abuse 53: it began before the others, and its snapshot says that it is of next year.
+    let (stage, account) = Stage::with_mail(&[("", 2)]).await?;
+    let (first, _) = stage.back_up_equal(&account).await?;
+    stage.at_source(&account, |mailbox| -> Result<()> {
+        let inbox = folder(mailbox, "Inbox")?;
+        let now = "2026-11-22T14:05:00Z".parse()?;
+        mailbox.deliver(inbox, mail(9).into_bytes().into(), now)?;
+        Ok(())
+    })??;
+    let (second, _) = stage.back_up_equal(&account).await?;
+    let repository = stage.repository(&account).await?;
+    let mut draft = repository.draft(first.snapshot).await?;
+    draft.make_dir("late").await?;
+    let meta = SnapshotMeta {
+        time: "2027-11-22T14:05:00Z".parse()?,
+        hostname: account.id.to_string(),
+        username: "keepwell".to_owned(),
+        tags: vec!["token-1".to_owned()],
+        paths: vec!["/".to_owned()],
+    };
+    draft.commit(meta).await?.context("it is another")?;
+    let snapshots = repository.snapshots().await?;
+    let latest = engine::snapshots::latest(&snapshots).map(|(id, _)| *id);
+    assert_eq!((snapshots.len(), latest), (3, second.snapshot));
+    let archive = engine::restore::archive(stage.setting(), &account, None).await?;
+    let held: u64 = archive.folders().iter().map(|one| one.messages).sum();
+    assert_eq!(held, 3);
     Ok(())
 }
 

@@ -10,11 +10,12 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use emulator::FaultRule;
 use engine::Account;
+use serde_json::json;
 use tempfile::TempDir;
 
 use crate::{
     stage::{Stage, mail},
-    tools::{NOW, folder},
+    tools::{NOW, folder, message},
 };
 
 /// A mail with this subject, these header lines and this body.
@@ -337,6 +338,43 @@ async fn thousands_of_attachments_cost_a_few_requests() -> Result<()> {
     let (_, asked) = stage.back_up_equal(&account).await?;
     let pages = asked.of("GET attachments");
     assert!((1..=(MANY / 100) as u64).contains(&pages), "{asked:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_link_to_a_file_is_held_as_graph_gives_it() -> Result<()> {
+    // Survival 105: MIME has nothing of it. What MIME has is not asked for twice.
+    let (stage, account) = Stage::with_mail(&[("", 2)]).await?;
+    let (_, id) = stage.at_source(&account, |mailbox| message(mailbox, "Inbox"))??;
+    let path = format!(
+        "/users/{}/messages/{}/attachments",
+        graph::segment(account.id.as_str()),
+        graph::segment(&id)
+    );
+    let scope = graph::Scope::Outlook {
+        mailbox: account.id.clone(),
+    };
+    for kind in ["reference", "file"] {
+        let kind = format!("#microsoft.graph.{kind}Attachment");
+        let mut attachment = json!({"@odata.type": kind, "name": "plan"});
+        if kind.contains("file") {
+            attachment["contentBytes"] = json!("AAAA");
+        }
+        let request = graph::Request::post(path.as_str()).json(&attachment)?;
+        stage.graph.send(&scope, request).await?;
+    }
+    let (outcome, _) = stage.back_up_equal(&account).await?;
+    let archive = stage
+        .archive(&account, outcome.snapshot.context("it made one")?)
+        .await?;
+    let at = archive.find(&model::ItemId::new(id)?).await?;
+    let held = archive.message(&at.context("it is held")?).await?;
+    let [link] = &held.attachments[..] else {
+        panic!("the link alone: {:?}", held.attachments)
+    };
+    let link: serde_json::Value = serde_json::from_str(link.get())?;
+    assert_eq!(link["@odata.type"], "#microsoft.graph.referenceAttachment");
+    assert_eq!(link["name"], "plan");
     Ok(())
 }
 

@@ -14,7 +14,7 @@ use serde_json::json;
 
 use crate::{
     stage::{Stage, differences, mail},
-    tools::{DELTA, MIME, error, folder},
+    tools::{DELTA, MIME, error, folder, folder_route},
 };
 
 #[tokio::test]
@@ -115,17 +115,24 @@ async fn an_expired_cursor_lists_everything_and_fetches_nothing_again() -> Resul
 async fn a_cursor_that_expires_between_pages_starts_over() -> Result<()> {
     // Survival 55.
     let (stage, account) = Stage::with_mail(&[("", 60)]).await?;
+    let inbox = folder_route(&stage, &account, "Inbox", "/messages/delta")?;
     stage.emulator.add_fault(FaultRule {
         page_size: Some(10),
-        ..FaultRule::on(DELTA)
+        ..FaultRule::on(&inbox)
     })?;
     stage.emulator.add_fault(FaultRule {
-        resync: true,
         after: 3,
         count: Some(1),
-        ..FaultRule::on(DELTA)
+        ..error(&inbox, 410, "SyncStateNotFound")
     })?;
+    let expired = Arc::new(Mutex::new(0));
+    let seen = Arc::clone(&expired);
+    stage.on_exchange(move |exchange| {
+        let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
+        *seen += u32::from(exchange.status == 410);
+    });
     let (outcome, asked) = stage.back_up_equal(&account).await?;
+    assert_eq!(*expired.lock().unwrap_or_else(PoisonError::into_inner), 1);
     assert_eq!(outcome.report.added, 60);
     assert_eq!(asked.of("GET messages/$value"), 60);
     Ok(())

@@ -103,6 +103,93 @@ async fn a_message_that_vanishes_before_it_is_fetched_is_no_failure() -> Result<
 }
 
 #[tokio::test]
+async fn what_is_true_in_the_end_counts_of_both_events_of_one_window() -> Result<()> {
+    // Survival 44: a message's arrival and its removal stand in one answer, in any order, and it is there or it is not.
+    for removed_last in [true, false] {
+        for stays in [true, false] {
+            let (stage, account) = Stage::with_mail(&[("", 3)]).await?;
+            stage.back_up_equal(&account).await?;
+            let (key, arrival) = stage.at_source(&account, |mailbox| -> Result<_> {
+                let inbox = folder(mailbox, "Inbox")?;
+                let key = mailbox.deliver(inbox, mail(77).into_bytes().into(), NOW.parse()?)?;
+                let view = mailbox.message_views().find(|view| view.key == key);
+                Ok((key, view.context("it is there")?.json))
+            })??;
+            let removal = json!({"id": arrival["id"], "@removed": {"reason": "deleted"}});
+            let mut both = [arrival, removal];
+            if !removed_last {
+                both.reverse();
+            }
+            stage.emulator.add_fault(FaultRule {
+                set: [("value".to_owned(), json!(both))].into_iter().collect(),
+                count: Some(1),
+                ..FaultRule::on(&folder_route(&stage, &account, "Inbox", "/messages/delta")?)
+            })?;
+            if !stays {
+                // Its content can still be had, and nothing after that.
+                let is_moment = |exchange: &Exchange| exchange.path.ends_with("/$value");
+                once(&stage, &account, is_moment, move |mailbox| {
+                    mailbox.purge_message(key);
+                    Ok(())
+                })?;
+            }
+            let outcome = stage.back_up(&account).await?;
+            assert!(outcome.report.failures.is_empty(), "{:?}", outcome.report);
+            let last = stage.back_up(&account).await?;
+            let newest = last.snapshot.or(outcome.snapshot);
+            let held = stage
+                .snapshot(&account, newest.context("the cursor moved")?)
+                .await?;
+            assert_eq!(held, stage.source(&account)?, "{removed_last}, {stays}");
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn children_may_be_reported_before_their_parents() -> Result<()> {
+    // Survival 47: also on earlier pages, and of a tree that was turned over.
+    let (stage, account) = Stage::with_mail(&[("A/B/C", 3), ("A/B", 2), ("A", 1)]).await?;
+    stage.back_up_equal(&account).await?;
+    stage.at_source(&account, |mailbox| -> Result<()> {
+        let (a, b, c) = (
+            folder(mailbox, "A")?,
+            folder(mailbox, "B")?,
+            folder(mailbox, "C")?,
+        );
+        let archive = folder(mailbox, "Archive")?;
+        mailbox.move_folder(c, archive)?;
+        mailbox.move_folder(b, c)?;
+        mailbox.move_folder(a, b)?;
+        Ok(())
+    })??;
+    let reports = stage.at_source(&account, |mailbox| {
+        let views: Vec<_> = mailbox.folder_views().collect();
+        let mut turned: Vec<_> = views.iter().filter(|view| view.path.len() > 1).collect();
+        turned.sort_by_key(|view| std::cmp::Reverse(view.path.len()));
+        let report = |view: &&emulator::FolderView| {
+            let parent = &view.path[..view.path.len() - 1];
+            let parent = views.iter().find(|other| other.path == parent);
+            json!({
+                "id": view.id, "displayName": view.path.last(),
+                "parentFolderId": parent.map(|parent| &parent.id)
+            })
+        };
+        turned.iter().map(report).collect::<Vec<_>>()
+    })?;
+    assert!(reports.len() > 2);
+    stage.emulator.add_fault(FaultRule {
+        set: [("value".to_owned(), json!(reports))].into_iter().collect(),
+        count: Some(1),
+        ..FaultRule::on("/users/{user}/mailFolders/delta")
+    })?;
+    let (outcome, asked) = stage.back_up_equal(&account).await?;
+    assert_eq!((outcome.report.added, outcome.report.removed), (0, 0));
+    assert_eq!(asked.of("GET messages/$value"), 0, "{asked:?}");
+    stage.restic_agrees(&account)
+}
+
+#[tokio::test]
 async fn a_message_that_waits_for_its_end_counts_as_deleted() -> Result<()> {
     // Survival 90: Graph may still know it by its id, as one of the recoverable items.
     let mut settings = Settings::new(World::new().users(1, 7));

@@ -103,6 +103,20 @@ async fn everything_is_compared_once_a_month() -> Result<()> {
     Ok(())
 }
 
+#[tokio::test]
+async fn a_comparison_that_says_it_was_made_in_the_future_is_made_again() -> Result<()> {
+    // Abuse 53: the clock was months ahead, and nobody knows when it was.
+    let (stage, account) = Stage::with_mail(&[("", 3)]).await?;
+    let ahead = SignedDuration::from_hours(24 * 62);
+    stage.simulated.set_wall_clock(ahead);
+    stage.back_up_equal(&account).await?;
+    stage.simulated.set_wall_clock(-ahead);
+    let outcome = stage.back_up(&account).await?;
+    assert_eq!(outcome.report.reconciliation, Some(Default::default()));
+    assert_eq!(stage.back_up(&account).await?.report.reconciliation, None);
+    Ok(())
+}
+
 /// How many messages a reconciliation finds to be missed so long after somebody took ten of them out of the snapshot. They come back.
 async fn missed_of_ten(after: Duration) -> Result<u64> {
     let (mut stage, account) = Stage::with_mail(&[("", 5), ("Projects", 5)]).await?;

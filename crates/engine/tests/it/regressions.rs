@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use emulator::{FaultRule, World};
 use model::FailureCause;
 use repository::File;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
     stage::{Stage, differences, mail},
@@ -55,21 +55,29 @@ async fn what_is_deleted_while_a_listing_starts_over_leaves_the_snapshot() -> Re
         ..FaultRule::on(&inbox)
     })?;
     stage.emulator.add_fault(FaultRule {
-        resync: true,
         after: 3,
         count: Some(1),
-        ..FaultRule::on(&inbox)
+        ..error(&inbox, 410, "SyncStateNotFound")
     })?;
     let mailbox = stage.mailbox(&account)?;
+    let mut listed: Vec<Value> = Vec::new();
     stage.on_exchange(move |exchange| {
         if exchange.status == 410 {
             let mut mailbox = mailbox.lock().expect("the mailbox is sound");
-            let first: Vec<_> = mailbox.message_views().map(|m| m.key).take(3).collect();
-            first.into_iter().for_each(|key| mailbox.purge_message(key));
+            for message in listed.iter().take(3) {
+                let mut views = mailbox.message_views();
+                let key = views.find(|view| message["id"] == view.id).map(|v| v.key);
+                drop(views);
+                mailbox.purge_message(key.expect("it was listed"));
+            }
+        } else if exchange.path.ends_with("/messages/delta") {
+            let page: Value = serde_json::from_slice(&exchange.body).unwrap_or_default();
+            listed.extend(page["value"].as_array().into_iter().flatten().cloned());
         }
     });
     let (outcome, asked) = stage.back_up_equal(&account).await?;
     assert!(outcome.report.added >= 57);
+    assert_eq!(stage.source(&account)?.len(), 57, "three were deleted");
     assert!(asked.of("GET messages/$value") <= 60, "{asked:?}");
     Ok(())
 }

@@ -156,6 +156,7 @@ fn locks(data: &Path) -> Vec<PathBuf> {
 #[cfg(unix)]
 #[test]
 fn a_demo_that_is_told_to_end_leaves_whole_repositories_without_locks() -> Result<()> {
+    use model::{Clock, SystemClock};
     use rustix::process::{Pid, Signal, kill_process};
     for signal in [Signal::TERM, Signal::INT] {
         let folder = TempDir::new()?;
@@ -173,11 +174,15 @@ fn a_demo_that_is_told_to_end_leaves_whole_repositories_without_locks() -> Resul
             std::thread::yield_now();
         }
         let pid = Pid::from_raw(i32::try_from(demo.0.id())?).context("a process number")?;
+        let clock = SystemClock::new();
+        let asked = clock.elapsed();
         kill_process(pid, signal)?;
         let mut stderr = String::new();
         let stream = demo.0.stderr.as_mut().context("it is piped")?;
         stream.read_to_string(&mut stderr)?;
         assert_eq!(demo.0.wait()?.code(), Some(1), "{stderr}");
+        let took = clock.elapsed() - asked;
+        assert!(took.as_secs() < 10, "whoever asks kills then: {took:?}");
         let last = stderr.lines().last().unwrap_or_default();
         assert!(last.starts_with("keepwell: it was interrupted"), "{stderr}");
         assert!(locks(&data).is_empty(), "a lock is left");

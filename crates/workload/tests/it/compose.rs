@@ -1,6 +1,6 @@
 //! What is composed from a stored message: golden cases, strange input, bombs, and every mail of the corpus.
 
-use std::{fmt::Write, fs, path::Path};
+use std::{fmt::Write, fs, path::Path, thread};
 
 use bytes::Bytes;
 use data_encoding::BASE64;
@@ -171,6 +171,32 @@ fn attachments_are_the_bytes_that_were_attached() {
 }
 
 #[test]
+fn an_attachment_without_a_name_or_a_byte_is_one_all_the_same() {
+    let part =
+        "--b\r\nContent-Type: application/octet-stream\r\nContent-Disposition: attachment\r\n\r\n";
+    let mail =
+        format!("Content-Type: multipart/mixed; boundary=b\r\n\r\n{part}\r\n{part}x\r\n--b--\r\n");
+    let message = body(&composed(MAIL, mail.as_bytes()).render(Manner::Faithful));
+    let attachments = message["attachments"].as_array().expect("attachments");
+    let shown = |at: usize| (&attachments[at]["name"], &attachments[at]["contentBytes"]);
+    assert_eq!(attachments.len(), 2);
+    let name = json!("attachment");
+    assert_eq!(shown(0), (&name, &json!("")), "survival 104, abuse 76");
+    assert_eq!(shown(1), (&name, &json!("eA==")), "survival 104");
+}
+
+#[test]
+fn header_lines_in_any_character_set_come_back_as_text() {
+    let mail = b"X-Name: caf\xe9\x01\r\n\r\nx";
+    let message = body(&composed(MAIL, mail).render(Manner::Faithful));
+    assert_eq!(
+        property(&message, "String 0x007D").as_deref(),
+        Some("X-Name: caf\u{e9} \r\n"),
+        "abuse 75"
+    );
+}
+
+#[test]
 fn the_cautious_form_leaves_out_what_graph_may_have_refused() {
     let mail = r#"{"isDraft":false,"toRecipients":[{"emailAddress":{"name":"Old","address":"/o=ExchangeLabs/cn=old"}}]}"#;
     let creation = composed(mail, MIME.as_bytes()).render(Manner::Cautious);
@@ -335,12 +361,24 @@ fn thousands_of_attachments_fit_and_what_is_beyond_the_bound_is_counted() {
         [Loss::AttachmentsTooMany { count: 10_000 }],
         "abuse 74"
     );
+    let message = body(&creation);
+    let within = message["attachments"].as_array().map_or(0, Vec::len);
+    assert_eq!(within + creation.rest.len(), 10_000);
 }
 
 #[test]
 fn messages_within_messages_end_in_a_file() {
+    // On a small stack, which the second would overflow if messages were taken apart, or dropped, one within the other.
+    for levels in [1_000, 10_000] {
+        let thread = thread::Builder::new().stack_size(256 * 1024);
+        let composing = thread.spawn(move || messages_end_in_a_file(levels));
+        composing.expect("a thread").join().expect("no panic");
+    }
+}
+
+fn messages_end_in_a_file(levels: usize) {
     let mut mail = String::new();
-    for level in 0..1_000 {
+    for level in 0..levels {
         let _ = write!(
             mail,
             "Subject: {level}\r\nContent-Type: message/rfc822\r\n\r\n"
@@ -375,11 +413,16 @@ fn bombs_are_refused_before_they_are_taken_apart() {
     let lost = "Content-Type: multipart/mixed; boundary=b\n\n".to_owned()
         + &"--b\nContent-Type: multipart/mixed; boundary=zz\n\n".repeat(100_000);
     let lines = "a:\n".repeat(3_000_000);
+    // Levels that show only once the part is decoded.
+    let inner = "Content-Type: message/rfc822\n\n".repeat(20_000);
+    let hidden = "Content-Type: message/rfc822\nContent-Transfer-Encoding: base64\n\n".to_owned()
+        + &BASE64.encode(inner.as_bytes());
     for (what, bomb) in [
         ("parts", parts),
         ("nesting", deep),
         ("boundaries", lost),
         ("headers", lines),
+        ("hidden", hidden),
     ] {
         let creation = composed(MAIL, bomb.as_bytes()).render(Manner::Faithful);
         assert!(

@@ -449,11 +449,11 @@ async fn an_edited_draft_is_not_overwritten() -> Result<()> {
     Ok(())
 }
 
-/// Survival 97, 108: refused for its people, a message comes back without the addresses that are none.
+/// Survival 97, 108: refused for its people, a message comes back without the addresses that are none, and with all else.
 #[tokio::test]
 async fn a_message_refused_for_its_people_comes_back_without_them() -> Result<()> {
     let folder = tempfile::tempdir()?;
-    let odd = mail(1).replace("To: Ada", "Reply-To: Old <IMCEAEX-_o=Exchange>\r\nTo: Ada");
+    let odd = rich().replace("R <r@example.com>", "Old <IMCEAEX-_o=Exchange>");
     write(folder.path(), &[("1", odd)])?;
     let stage = Stage::with(folder.path()).await?;
     let archive = archive_of(&stage, "ada").await?;
@@ -474,6 +474,38 @@ async fn a_message_refused_for_its_people_comes_back_without_them() -> Result<()
         [Loss::AddressesLeftOut { count: 1 }]
     );
     Ok(())
+}
+
+/// Survival 102: Graph says that nothing is attached, and there is a picture in the text.
+#[tokio::test]
+async fn a_picture_in_the_text_comes_back_though_graph_calls_it_no_attachment() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let inner = "Content-Type: message/rfc822\r\n";
+    let at = rich().find(inner).context("there is one")?;
+    let file = "--b\r\nContent-Type: application/octet-stream\r\n";
+    let text = rich();
+    let end = text[..at].rfind(file).context("there is a file")?;
+    write(
+        folder.path(),
+        &[("1", text[..end].to_owned() + "--b--\r\n")],
+    )?;
+    let stage = Stage::with(folder.path()).await?;
+    let says = stage.mailbox("ada", |mailbox| {
+        let views = mailbox.message_views();
+        let says = views.map(|view| view.json["hasAttachments"].clone());
+        says.collect::<Vec<_>>()
+    })?;
+    assert_eq!(says, [json!(false)]);
+    let archive = archive_of(&stage, "ada").await?;
+    let restored = stage
+        .restore(&archive, Selection::Mailbox, "bob", new_folder())
+        .await?;
+    assert_eq!(restored.counts(), (1, 0, 0, 0));
+    let (_, id) = restored.ids().remove(0);
+    let shown = stage.shown("bob", id.as_str()).await?;
+    let attachments = shown["attachments"].as_array().context("a list")?;
+    assert_eq!(attachments.len(), 1, "{shown}");
+    assert_faithful(&stage, &restored, "bob").await
 }
 
 /// A folder that cannot be made costs the messages in it and below it, and no others.
