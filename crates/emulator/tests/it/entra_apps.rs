@@ -152,7 +152,7 @@ async fn a_script_registers_an_application_grants_and_takes_back() {
         "/v1.0/servicePrincipals(appId='{}')/appRoleAssignments",
         made.app_id
     );
-    assert_eq!(site.get(&by_app).await.column("appRoleId"), [role.clone()]);
+    assert_eq!(site.get(&by_app).await.column("appRoleId"), [role.as_str()]);
     let one = format!("{held}/{}", text(&assigned.json()["id"]));
     assert_eq!(site.get(&one).await.json()["appRoleId"], role);
     assert_eq!(delete(&site, &one).await.status, 204);
@@ -347,7 +347,7 @@ async fn an_application_reads_as_it_was_written() {
     let found = site
         .get("/v1.0/applications?$filter=displayName eq 'Backup of everything'")
         .await;
-    assert_eq!(found.column("appId"), [made.app_id.clone()]);
+    assert_eq!(found.column("appId"), [made.app_id.as_str()]);
     let path = format!(
         "/v1.0/servicePrincipals/{}?$select=displayName,replyUrls",
         made.principal
