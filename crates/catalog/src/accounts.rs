@@ -10,7 +10,6 @@ use crate::{
     AccountKey, Catalog, Direction, Error, Organization, Page, PageToken, Result, TaskId,
     connections::{service, service_word},
     database::transaction,
-    dialect::Dialect,
     error::sql,
     fold::fold,
     ids,
@@ -394,16 +393,6 @@ impl Catalog {
             .await
             .map_err(sql("raise a fencing token"))?;
         Ok(())
-    }
-}
-
-impl Dialect {
-    /// The function that tells where a text is in another, from 1; 0 for nowhere.
-    fn position(self) -> &'static str {
-        match self {
-            Self::Sqlite => "instr",
-            Self::Postgres => "strpos",
-        }
     }
 }
 

@@ -42,6 +42,14 @@ impl Dialect {
         }
     }
 
+    /// The function that tells where a text is in another, from 1; 0 for nowhere.
+    pub(crate) fn position(self) -> &'static str {
+        match self {
+            Self::Sqlite => "instr",
+            Self::Postgres => "strpos",
+        }
+    }
+
     /// What each new connection is told.
     pub(crate) fn on_connect(self) -> &'static [&'static str] {
         match self {
@@ -64,6 +72,8 @@ impl Dialect {
                      IF NOT EXISTS (SELECT FROM pg_type WHERE typname = 'folded_text') THEN
                          CREATE DOMAIN folded_text AS text COLLATE \"C\";
                      END IF;
+                 EXCEPTION WHEN duplicate_object OR unique_violation THEN
+                     NULL; -- somebody else was faster
                  END $$"],
         }
     }
