@@ -42,20 +42,22 @@ pub(super) fn routes() -> Vec<Route> {
     ]
 }
 
-/// `Application.ReadWrite.OwnedBy` is left out: the emulator knows no owners.
-const READ_LIST: &[&str] = &[
+/// Who may list registrations and service principals. `Application.ReadWrite.OwnedBy` is left out: the emulator knows no owners.
+pub(super) const READ_LIST: &[&str] = &[
     "Application.Read.All",
     "Application.ReadWrite.All",
     "Directory.Read.All",
 ];
-const READ: &[&str] = &[
+/// Who may look at one.
+pub(super) const READ: &[&str] = &[
     "Application.Read.All",
     "Application.ReadWrite.All",
     "Directory.Read.All",
     "Directory.ReadWrite.All",
 ];
 const WRITE: &[&str] = &["Application.ReadWrite.All"];
-const LIST: &[&str] = &[
+/// What their lists understand.
+pub(super) const LIST: &[&str] = &[
     "$select",
     "$filter",
     "$top",

@@ -8,9 +8,9 @@ use uuid::Uuid;
 
 use super::{
     PAGE,
-    applications::created,
+    applications::{READ, created},
     list_options, row,
-    service_principals::{READ, find},
+    service_principals::find,
     time,
 };
 use crate::{

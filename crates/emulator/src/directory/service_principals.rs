@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::{
     PAGE,
-    applications::{created, empty_info, empty_publisher},
+    applications::{LIST, READ, READ_LIST, created, empty_info, empty_publisher},
     list_options, row,
 };
 use crate::{
@@ -28,27 +28,7 @@ pub(super) fn routes() -> Vec<Route> {
     ]
 }
 
-const READ_LIST: &[&str] = &[
-    "Application.Read.All",
-    "Application.ReadWrite.All",
-    "Directory.Read.All",
-];
-pub(super) const READ: &[&str] = &[
-    "Application.Read.All",
-    "Application.ReadWrite.All",
-    "Directory.Read.All",
-    "Directory.ReadWrite.All",
-];
 const WRITE: &[&str] = &["Application.ReadWrite.All", "Directory.ReadWrite.All"];
-const LIST: &[&str] = &[
-    "$select",
-    "$filter",
-    "$top",
-    "$count",
-    "$orderby",
-    "$skiptoken",
-];
-
 /// The tenant that owns Microsoft's own applications.
 const MICROSOFT: &str = "f8cdef31-a31e-4b4a-93e4-5f571e91255a";
 
