@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 use engine::Vault;
 use model::RestoreId;
 use testkit::store::{
-    Lasting::{ForGood, Once},
+    Lasting::{self, ForGood, Once},
     Trouble, Watched,
 };
 use trials::{
@@ -33,7 +33,7 @@ async fn at_every_call(
     ground: &Ground,
     base: &str,
     errand: Errand,
-    (trouble, lasting): (Trouble, testkit::store::Lasting),
+    (trouble, lasting): (Trouble, Lasting),
     judge: impl AsyncFn(&Vault, Struck) -> Result<()>,
 ) -> Result<usize> {
     for after in 0..CALLS_MAX {
@@ -91,23 +91,44 @@ async fn prepared() -> Result<(Ground, Truth)> {
     Ok((ground, truth))
 }
 
-/// Abuse 9, 10.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_backup_whose_storage_fails_at_any_call_is_resumed() -> Result<()> {
-    let (ground, truth) = prepared().await?;
-    let errand = ground.errand(&ground.place("disturbed"), Deed::Backup);
-    for trouble in [(Trouble::Disk, Once), (Trouble::NoSpace, ForGood)] {
+/// Lets an errand fail at every call in each of these ways; `judge` is told whether to ask restic this time.
+async fn in_each_way(
+    ground: &Ground,
+    base: &str,
+    deed: Deed,
+    ways: [(Trouble, Lasting); 2],
+    truth: &Truth,
+    judge: impl AsyncFn(&Vault, &Truth) -> Result<()>,
+) -> Result<()> {
+    let errand = ground.errand(&ground.place("disturbed"), deed.clone());
+    for way in ways {
         let judge = async |vault: &Vault, struck: Struck| {
             let truth = Truth {
                 asks_restic: struck.asks_restic,
                 ..truth.clone()
             };
-            judge::backup(&ground, vault.root(), &truth).await
+            judge(vault, &truth).await
         };
-        let calls = at_every_call(&ground, "filled", errand.clone(), trouble, judge).await?;
-        ensure!(calls > 3, "a backup makes more than {calls} calls");
+        let calls = at_every_call(ground, base, errand.clone(), way, judge).await?;
+        ensure!(calls > 3, "{deed:?} makes more than {calls} calls");
     }
     Ok(())
+}
+
+/// Abuse 9, 10.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_whose_storage_fails_at_any_call_is_resumed() -> Result<()> {
+    let (ground, truth) = prepared().await?;
+    let ways = [(Trouble::Disk, Once), (Trouble::NoSpace, ForGood)];
+    in_each_way(
+        &ground,
+        "filled",
+        Deed::Backup,
+        ways,
+        &truth,
+        async |vault, truth| judge::backup(&ground, vault.root(), truth).await,
+    )
+    .await
 }
 
 /// Abuse 9, 10.
@@ -115,19 +136,16 @@ async fn a_backup_whose_storage_fails_at_any_call_is_resumed() -> Result<()> {
 async fn a_first_backup_whose_storage_fails_at_any_call_is_resumed() -> Result<()> {
     let (ground, mut truth) = prepared().await?;
     truth.before.clear();
-    let errand = ground.errand(&ground.place("disturbed"), Deed::Backup);
-    for trouble in [(Trouble::Disk, ForGood), (Trouble::NoSpace, Once)] {
-        let judge = async |vault: &Vault, struck: Struck| {
-            let truth = Truth {
-                asks_restic: struck.asks_restic,
-                ..truth.clone()
-            };
-            judge::backup(&ground, vault.root(), &truth).await
-        };
-        let calls = at_every_call(&ground, "empty", errand.clone(), trouble, judge).await?;
-        ensure!(calls > 3, "a backup makes more than {calls} calls");
-    }
-    Ok(())
+    let ways = [(Trouble::Disk, ForGood), (Trouble::NoSpace, Once)];
+    in_each_way(
+        &ground,
+        "empty",
+        Deed::Backup,
+        ways,
+        &truth,
+        async |vault, truth| judge::backup(&ground, vault.root(), truth).await,
+    )
+    .await
 }
 
 /// Abuse 9, 10.
@@ -138,19 +156,16 @@ async fn a_prune_whose_storage_fails_at_any_call_loses_nothing() -> Result<()> {
     ground.back_up(&vault).await?;
     truth.before = judge::held(&ground, &vault).await?;
     truth.forgets = true;
-    let errand = ground.errand(&ground.place("disturbed"), Deed::Prune);
-    for trouble in [(Trouble::Disk, ForGood), (Trouble::NoSpace, Once)] {
-        let judge = async |vault: &Vault, struck: Struck| {
-            let truth = Truth {
-                asks_restic: struck.asks_restic,
-                ..truth.clone()
-            };
-            judge::backup(&ground, vault.root(), &truth).await
-        };
-        let calls = at_every_call(&ground, "filled", errand.clone(), trouble, judge).await?;
-        ensure!(calls > 3, "a prune makes more than {calls} calls");
-    }
-    Ok(())
+    let ways = [(Trouble::Disk, ForGood), (Trouble::NoSpace, Once)];
+    in_each_way(
+        &ground,
+        "filled",
+        Deed::Prune,
+        ways,
+        &truth,
+        async |vault, truth| judge::backup(&ground, vault.root(), truth).await,
+    )
+    .await
 }
 
 /// Abuse 5, 9, 10: what a failing disk does not give is not taken for lost.
@@ -161,19 +176,16 @@ async fn a_repair_whose_storage_fails_at_any_call_is_finished_by_the_next() -> R
     ground.back_up(&vault).await?;
     truth.before = judge::held(&ground, &vault).await?;
     harm::befall(&vault.repository_path(&ground.account.id))?;
-    let errand = ground.errand(&ground.place("disturbed"), Deed::Repair);
-    for trouble in [(Trouble::Disk, Once), (Trouble::NoSpace, ForGood)] {
-        let judge = async |vault: &Vault, struck: Struck| {
-            let truth = Truth {
-                asks_restic: struck.asks_restic,
-                ..truth.clone()
-            };
-            judge::repair(&ground, vault.root(), &truth).await
-        };
-        let calls = at_every_call(&ground, "filled", errand.clone(), trouble, judge).await?;
-        ensure!(calls > 3, "a repair makes more than {calls} calls");
-    }
-    Ok(())
+    let ways = [(Trouble::Disk, Once), (Trouble::NoSpace, ForGood)];
+    in_each_way(
+        &ground,
+        "filled",
+        Deed::Repair,
+        ways,
+        &truth,
+        async |vault, truth| judge::repair(&ground, vault.root(), truth).await,
+    )
+    .await
 }
 
 /// Abuse 10: what cannot be read is reported, and never made up.
