@@ -16,6 +16,7 @@ use crate::process::{self, Measured};
 
 pub(crate) mod account;
 mod many;
+mod steps;
 mod store;
 mod stream;
 
@@ -30,6 +31,8 @@ pub(crate) enum Operation {
         repository: PathBuf,
         source: PathBuf,
     },
+    /// Does to all files of a folder what cannot be left out, and keeps nothing.
+    Steps { source: PathBuf },
     /// Makes a repository of many small items.
     Fill { repository: PathBuf, items: usize },
     /// Changes some of them, or adds some, or finds nothing changed.
@@ -116,6 +119,7 @@ pub(crate) fn run(operation: Operation) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Runtime::new()?;
     let mut told = match operation {
         Operation::Restore { tenant, data } => runtime.block_on(account::restore(&tenant, &data)),
+        Operation::Steps { source } => steps::run(&source),
         // On a thread of the runtime's own: what is woken from there needs no other thread.
         storing => runtime.block_on(runtime.spawn(store(storing)))?,
     }?;
@@ -124,7 +128,7 @@ pub(crate) fn run(operation: Operation) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// All but [`Operation::Restore`], whose future stays on one thread.
+/// All that store or read with many threads.
 async fn store(operation: Operation) -> anyhow::Result<Told> {
     match operation {
         Operation::Store { repository, source } => store::run(&repository, &source).await,
@@ -151,7 +155,9 @@ async fn store(operation: Operation) -> anyhow::Result<Told> {
             paths,
             repository,
         } => account::ceiling(&tenant, &paths, &repository).await,
-        Operation::Restore { .. } => anyhow::bail!("restoring is done elsewhere"),
+        Operation::Restore { .. } | Operation::Steps { .. } => {
+            anyhow::bail!("this is done elsewhere")
+        }
     }
 }
 
