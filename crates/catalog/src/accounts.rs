@@ -120,6 +120,8 @@ pub struct AccountFilter {
     pub last_result: Option<LastResult>,
     /// Those whose name or address contains this, whatever the case.
     pub text: Option<String>,
+    /// Those of whose items some are in the failure ledger, when true; otherwise all.
+    pub failing: bool,
     /// These. An empty list means none.
     pub keys: Option<Vec<AccountKey>>,
 }
@@ -170,6 +172,25 @@ pub struct Account {
     pub failures: u64,
     /// When it was first seen.
     pub created_at: Timestamp,
+}
+
+/// What the accounts of a task come to.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct AccountTotals {
+    /// All of them.
+    pub accounts: u64,
+    /// Those that are active.
+    pub active: u64,
+    /// The active ones of which a run was a success or partial since the time that was asked for.
+    pub fresh: u64,
+    /// Those that have a restore point.
+    pub stored: u64,
+    /// Items in the newest snapshots.
+    pub items: u64,
+    /// Bytes of what the newest snapshots hold.
+    pub size_bytes: u64,
+    /// Items that are not in them and should be.
+    pub failures: u64,
 }
 
 /// How many accounts are put into one statement. SQLite allows 32,766 parameters, PostgreSQL 65,535.
@@ -307,6 +328,38 @@ impl Organization {
         Ok(unsigned(&found, "n"))
     }
 
+    /// What the accounts of each task come to, by task; a task without accounts is left out. `since` is what counts as fresh.
+    ///
+    /// # Errors
+    /// When the database cannot be asked.
+    pub async fn account_totals(&self, since: Timestamp) -> Result<Vec<(TaskId, AccountTotals)>> {
+        let found = sqlx::query(
+            "SELECT task_id, COUNT(*) AS accounts,
+                 CAST(SUM(CASE WHEN status = 'active' THEN 1 ELSE 0 END) AS BIGINT) AS active,
+                 CAST(SUM(CASE WHEN status = 'active' AND last_success_at >= $2 THEN 1 ELSE 0 END) AS BIGINT) AS fresh,
+                 CAST(SUM(CASE WHEN snapshot <> '' THEN 1 ELSE 0 END) AS BIGINT) AS stored,
+                 CAST(SUM(items) AS BIGINT) AS items, CAST(SUM(size_bytes) AS BIGINT) AS size_bytes, CAST(SUM(failures) AS BIGINT) AS failures
+             FROM accounts WHERE organization_id = $1 GROUP BY task_id",
+        )
+        .bind(self.id.to_string())
+        .bind(micros(since))
+        .fetch_all(&self.catalog.pool)
+        .await
+        .map_err(sql("count a task's accounts"))?;
+        let totals = |row: &AnyRow| AccountTotals {
+            accounts: unsigned(row, "accounts"),
+            active: unsigned(row, "active"),
+            fresh: unsigned(row, "fresh"),
+            stored: unsigned(row, "stored"),
+            items: unsigned(row, "items"),
+            size_bytes: unsigned(row, "size_bytes"),
+            failures: unsigned(row, "failures"),
+        };
+        let rows = found.iter();
+        rows.map(|row| Ok((ids::read(row, "task_id")?, totals(row))))
+            .collect()
+    }
+
     /// One of the accounts.
     ///
     /// # Errors
@@ -366,6 +419,9 @@ impl Organization {
                 query.push(&format!("{before}{position}({column}, "));
                 query.bind(fold(text)).push(&format!(") > 0{after}"));
             }
+        }
+        if filter.failing {
+            query.push(" AND failures > 0");
         }
         if let Some(keys) = &filter.keys {
             query.push(" AND id IN (NULL");

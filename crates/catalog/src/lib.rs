@@ -29,7 +29,8 @@ mod users;
 mod words;
 
 pub use accounts::{
-    Account, AccountFilter, AccountSort, Discovered, LastResult, Status, StatusChange,
+    Account, AccountFilter, AccountSort, AccountTotals, Discovered, LastResult, Status,
+    StatusChange,
 };
 pub use audit::{AuditEntry, ChainCheck, NewAudit};
 pub use connections::{Connection, CredentialKind, Health, NewConnection};

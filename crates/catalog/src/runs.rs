@@ -222,6 +222,34 @@ impl Organization {
         found.iter().map(row).collect()
     }
 
+    /// The runs of all tasks that have one of these causes, the latest first, before the one that is named.
+    ///
+    /// # Errors
+    /// When the database cannot be asked.
+    pub async fn runs_of_all_tasks(
+        &self,
+        causes: &[RunCause],
+        before: Option<RunId>,
+        rows: u32,
+    ) -> Result<Vec<Run>> {
+        let mut query = Statement::new("SELECT * FROM runs WHERE organization_id = ");
+        query.bind(self.id.to_string()).push(" AND cause IN (NULL");
+        for cause in causes {
+            query.push(", ").bind(cause.word());
+        }
+        query.push(")");
+        if let Some(before) = before {
+            query.push(" AND id < ").bind(before.to_string());
+        }
+        query.push(" ORDER BY id DESC LIMIT ").bind(i64::from(rows));
+        let found = query
+            .build()
+            .fetch_all(&self.catalog.pool)
+            .await
+            .map_err(sql("list runs"))?;
+        found.iter().map(row).collect()
+    }
+
     /// One run.
     ///
     /// # Errors

@@ -10,8 +10,9 @@ use std::{
 };
 
 use catalog::{
-    AccountFilter, Catalog, Claim, Error, Finished, ItemReport, JobKind, JobResult, JobState,
-    LastResult, NewJob, Progress, RunCause, RunId, Wanted,
+    Account, AccountFilter, AccountSort, AccountTotals, Catalog, Claim, Direction, Error, Finished,
+    ItemReport, JobKind, JobResult, JobState, LastResult, NewJob, Progress, RunCause, RunId,
+    StatusChange, Wanted,
 };
 use model::FailureCause;
 
@@ -105,6 +106,51 @@ on_both! {
         assert_eq!((totals.jobs, totals.partial, totals.failed, totals.items, totals.bytes), (2, 1, 1, 14, 140));
         let b = account(1).await;
         assert_eq!((b.last_result, b.last_success_at), (LastResult::Failed, None));
+    }
+
+    async fn runs_are_listed_over_all_tasks_by_cause_and_accounts_are_summed(stage: Stage) {
+        let (ours, theirs) = (stage.tenant("anna").await, stage.tenant("bob").await);
+        let keys = ours.accounts(&["A", "B", "C"]).await;
+        theirs.accounts(&["A"]).await;
+        let two = AccountFilter { keys: Some(keys[..2].to_vec()), ..AccountFilter::default() };
+        ours.organization.change_status(ours.task, &two, StatusChange::Activate).await.unwrap();
+        let (first, _) = begin(&ours, 1).await;
+        begin(&theirs, 1).await;
+        for now in [2, 3, 4, 5] {
+            let claim = claim(&stage.catalog, "w", now).await.unwrap();
+            let items = ["i"].map(|item| ItemReport { item: item.to_owned(), cause: FailureCause::Corrupt, attempts: 1, first_seen_at: at(1), last_tried_at: at(1) });
+            let partial = claim.account == keys[0];
+            let outcome = Finished {
+                snapshot: Some((format!("{now}"), 100, 3)),
+                failures: partial.then(|| items.to_vec()),
+                ..finished(if partial { JobResult::Partial } else { JobResult::Success })
+            };
+            stage.catalog.finish(&claim.lease, &outcome, at(10 * now)).await.unwrap();
+        }
+        let us = &ours.organization;
+        let list = async |causes: &[RunCause], before| us.runs_of_all_tasks(causes, before, 10).await.unwrap().iter().map(|run| run.id).collect::<Vec<_>>();
+        assert_eq!(list(RunCause::ALL, None).await, [first], "and none of another organization");
+        assert_eq!(list(RunCause::ALL, Some(first)).await, []);
+        assert_eq!(list(&[RunCause::Restore], None).await, []);
+        assert_eq!(list(&[], None).await, []);
+
+        let totals = us.account_totals(at(0)).await.unwrap();
+        assert_eq!(totals.iter().map(|(task, _)| *task).collect::<Vec<_>>(), [ours.task]);
+        let of_accounts = us.accounts(ours.task, &AccountFilter::default(), AccountSort::Name, Direction::Ascending, None, 10).await.unwrap().rows;
+        let sum = |number: fn(&Account) -> u64| of_accounts.iter().map(number).sum::<u64>();
+        assert_eq!(totals[0].1, AccountTotals {
+            accounts: 3,
+            active: 2,
+            fresh: 2,
+            stored: sum(|a| u64::from(a.snapshot.is_some())),
+            items: sum(|a| a.items),
+            size_bytes: sum(|a| a.size_bytes),
+            failures: sum(|a| a.failures),
+        });
+        assert!(totals[0].1.items > 0 && totals[0].1.size_bytes > 0);
+        assert_eq!(us.account_totals(at(1000)).await.unwrap()[0].1.fresh, 0);
+        let failing = AccountFilter { failing: true, ..AccountFilter::default() };
+        assert_eq!(us.count_accounts(ours.task, &failing).await.unwrap(), 1);
     }
 
     async fn an_account_has_one_active_job(stage: Stage) {
