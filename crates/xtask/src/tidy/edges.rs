@@ -60,6 +60,11 @@ pub(crate) const EDGES: &[Edges] = &[
         tests_use: &["emulator", "testkit"],
     },
     Edges {
+        name: "server",
+        uses: &["model", "secrets", "catalog"],
+        tests_use: &["emulator"],
+    },
+    Edges {
         name: "keepwell",
         uses: &[
             "model",
@@ -111,6 +116,7 @@ pub(crate) const QUARANTINED: &[(&str, &[&str])] = &[
         "anyhow",
         &["keepwell", "testkit", "trials", "bench", "xtask"],
     ),
+    ("axum", &["server"]),
     ("hyper", &["emulator"]),
     (
         "object_store",

@@ -1,0 +1,157 @@
+// What the console does beyond links and forms: times in the reader's zone, the selection of accounts, live numbers, menus that close, copying.
+// Every page works without it.
+
+// Times: "today at 08:05" in the reader's zone; the exact time with its zone is in the title.
+const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+const format = (options) => new Intl.DateTimeFormat("en-GB", options);
+const clock = format({ hour: "2-digit", minute: "2-digit" });
+const weekday = format({ weekday: "long" });
+const dayOnly = format({ day: "numeric", month: "long" });
+const dayAndYear = format({ day: "numeric", month: "long", year: "numeric" });
+const exact = format({ dateStyle: "full", timeStyle: "long" });
+
+function words(time, now) {
+  const midnight = (date) => new Date(date.getFullYear(), date.getMonth(), date.getDate());
+  const days = Math.round((midnight(now) - midnight(time)) / 86_400_000);
+  const at = clock.format(time);
+  if (days === 0) return `today ${at}`;
+  if (days === 1) return `yesterday ${at}`;
+  if (days === -1) return `tomorrow ${at}`;
+  if (days > 1 && days < 7) return `${weekday.format(time)} ${at}`;
+  const day = time.getFullYear() === now.getFullYear() ? dayOnly : dayAndYear;
+  return `${day.format(time)}, ${at}`;
+}
+
+function tellTimes(root) {
+  for (const element of root.querySelectorAll("time[datetime]:not([data-told])")) {
+    const time = new Date(element.dateTime);
+    if (Number.isNaN(time.getTime())) continue;
+    const text = words(time, new Date());
+    element.textContent = element.hasAttribute("data-begins") ? text[0].toUpperCase() + text.slice(1) : text;
+    element.title = `${exact.format(time)} (${zone})`;
+    element.dataset.told = "";
+  }
+}
+
+// The selection of accounts: how many, of which status, and to how many each entry of the menu applies.
+function selection(form) {
+  const boxes = [...form.querySelectorAll("input[name=account]")];
+  const all = form.querySelector("[data-select-page]");
+  const told = form.querySelector("[data-selected]");
+  const everything = form.querySelector("[data-select-all]");
+  const clear = form.querySelector("[data-clear]");
+  const whole = form.querySelector("input[name=everything]");
+  let last = null;
+
+  const tell = () => {
+    const chosen = boxes.filter((box) => box.checked);
+    const isWhole = whole.value !== "";
+    const count = isWhole ? Number(everything.dataset.selectAll) : chosen.length;
+    told.textContent = `${count.toLocaleString("en-GB")} selected`;
+    all.checked = isWhole || (boxes.length > 0 && chosen.length === boxes.length);
+    all.indeterminate = !all.checked && chosen.length > 0;
+    everything.hidden = isWhole || chosen.length < boxes.length || Number(everything.dataset.selectAll) <= boxes.length;
+    clear.hidden = count === 0;
+    for (const box of boxes) box.closest("tr").classList.toggle("on", isWhole || box.checked);
+    for (const entry of form.querySelectorAll("button[data-applies]")) {
+      const statuses = entry.dataset.applies.split(" ");
+      const applies = isWhole ? count : chosen.filter((box) => statuses.includes(box.dataset.status)).length;
+      entry.querySelector("small").textContent =
+        isWhole ? "those it applies to" : applies > 0 ? `${applies} ${applies === 1 ? "account" : "accounts"}` : entry.dataset.none;
+      entry.disabled = applies === 0;
+    }
+  };
+  form.addEventListener("change", (event) => {
+    if (event.target === all) for (const box of boxes) box.checked = all.checked;
+    whole.value = "";
+    tell();
+  });
+  form.addEventListener("click", (event) => {
+    const at = boxes.indexOf(event.target);
+    if (at < 0) return;
+    if (event.shiftKey && last !== null) {
+      for (const box of boxes.slice(Math.min(at, last), Math.max(at, last) + 1)) box.checked = event.target.checked;
+    }
+    last = at;
+    tell();
+  });
+  everything.addEventListener("click", () => {
+    whole.value = "yes";
+    tell();
+  });
+  clear.addEventListener("click", () => {
+    whole.value = "";
+    for (const box of boxes) box.checked = false;
+    tell();
+  });
+  tell();
+}
+
+// Live numbers: the server sends the part of the page anew whenever something has changed.
+function live(part) {
+  const stream = new EventSource(part.dataset.live);
+  const stale = document.querySelector("[data-stale]");
+  const spoken = document.querySelector("[data-spoken]");
+  let spokenAt = 0;
+  stream.addEventListener("part", (event) => {
+    const open = document.activeElement?.id;
+    part.innerHTML = event.data;
+    tellTimes(part);
+    if (open) document.getElementById(open)?.focus();
+    stale.hidden = true;
+    const sentence = part.querySelector("[data-sentence]")?.textContent;
+    if (sentence && spoken && Date.now() - spokenAt > 30_000) {
+      spoken.textContent = sentence;
+      spokenAt = Date.now();
+    }
+  });
+  stream.addEventListener("over", () => {
+    stream.close();
+    location.reload();
+  });
+  stream.addEventListener("error", () => {
+    stale.hidden = false;
+  });
+}
+
+// Menus: close with Escape and by a click beside them, and move with the arrows.
+document.addEventListener("click", (event) => {
+  for (const menu of document.querySelectorAll("details.menu[open]")) if (!menu.contains(event.target)) menu.open = false;
+});
+document.addEventListener("keydown", (event) => {
+  const menu = event.target.closest?.("details.menu[open]");
+  if (menu) {
+    const entries = [...menu.querySelectorAll("li :is(a, button):not(:disabled)")];
+    const at = entries.indexOf(document.activeElement);
+    const to = { ArrowDown: at + 1, ArrowUp: at < 0 ? entries.length - 1 : at - 1, Home: 0, End: entries.length - 1 }[event.key];
+    if (event.key === "Escape") {
+      menu.open = false;
+      menu.querySelector("summary").focus();
+    } else if (to !== undefined && entries.length > 0) {
+      event.preventDefault();
+      entries[(to + entries.length) % entries.length].focus();
+    }
+    return;
+  }
+  if (event.key === "/" && !event.target.closest?.("input, textarea, select")) {
+    const search = document.querySelector("input[type=search]");
+    if (search) {
+      event.preventDefault();
+      search.focus();
+    }
+  }
+});
+
+document.addEventListener("click", async (event) => {
+  const button = event.target.closest?.("button[data-copy]");
+  if (!button) return;
+  await navigator.clipboard.writeText(document.getElementById(button.dataset.copy).textContent);
+  button.textContent = "Copied";
+});
+
+// A list that is chosen from acts at once, and a choice shows only what belongs to it.
+for (const field of document.querySelectorAll("[data-submits]")) field.addEventListener("change", () => field.form.requestSubmit());
+
+tellTimes(document);
+for (const form of document.querySelectorAll("form[data-selection]")) selection(form);
+for (const part of document.querySelectorAll("[data-live]")) live(part);

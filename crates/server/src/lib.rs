@@ -1,0 +1,35 @@
+//! The console: pages over HTTP, and everything that stands between a browser and what an organization owns.
+//!
+//! Every address is a row of the table in `routes`, which says who may call it; the layers around it (in `guard`) check host, origin, form token,
+//! session and role before a handler sees anything. A handler gets at an organization only through [`Signed`], so nobody else's can be named. It
+//! extracts, calls one function, and maps the result to a page.
+//!
+//! What a running service does is not decided here, no SQL is written and no other HTTP is spoken. Pages work without script; names come from
+//! tenants and are hostile until a template has escaped them.
+
+#![expect(dead_code, reason = "signing up uses the rest")]
+
+mod assets;
+mod attempts;
+mod cookies;
+mod flash;
+mod guard;
+mod headers;
+mod page;
+mod pages;
+mod password;
+mod peer;
+mod problem;
+mod routes;
+mod serve;
+mod session;
+mod set_up;
+mod state;
+mod token;
+
+pub use problem::Problem;
+pub use routes::{RouteInfo, Who, router, routes};
+pub use serve::{TlsError, serve, tls};
+pub use session::Signed;
+pub use set_up::SetUpCode;
+pub use state::{Settings, SettingsError, State};

@@ -1,0 +1,118 @@
+//! Every address of the console: method, path, who may, and what answers. A test walks this table.
+
+use axum::{
+    Router,
+    extract::Request,
+    handler::Handler,
+    http::Method,
+    middleware::{Next, from_fn, from_fn_with_state},
+    routing::{MethodFilter, MethodRouter, on},
+};
+use catalog::Role;
+
+use crate::{Problem, State, assets, guard, headers, pages};
+
+/// Who may call an address.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Who {
+    /// Nobody needs to be signed in.
+    Anybody,
+    /// Whoever is signed in, of whatever role.
+    User,
+    /// Who backs up, restores and looks into backups.
+    Operator,
+    /// Who changes the organization.
+    Administrator,
+}
+
+impl Who {
+    pub(crate) fn includes(self, role: Role) -> bool {
+        match self {
+            Self::Anybody | Self::User => true,
+            Self::Operator => role != Role::Auditor,
+            Self::Administrator => role == Role::Administrator,
+        }
+    }
+}
+
+/// A row of the table, for tests and documents.
+#[derive(Clone, Debug)]
+pub struct RouteInfo {
+    /// GET or POST.
+    pub method: Method,
+    /// The path; what changes is in braces.
+    pub path: &'static str,
+    /// Who may call it.
+    pub who: Who,
+}
+
+struct Route {
+    info: RouteInfo,
+    handler: MethodRouter<State>,
+}
+
+/// The table.
+fn table() -> Vec<Route> {
+    use Who::{Anybody, User};
+    vec![
+        get("/assets/{hash}/{name}", Anybody, assets::show),
+        get("/sign-in", Anybody, pages::sign_in::show),
+        post("/sign-in", Anybody, pages::sign_in::sign_in),
+        post("/sign-out", User, pages::sign_in::sign_out),
+        get("/", User, pages::home::show),
+    ]
+}
+
+/// The table, without what answers.
+#[must_use]
+pub fn routes() -> Vec<RouteInfo> {
+    table().into_iter().map(|route| route.info).collect()
+}
+
+/// The console as a service. Wants to know where connections come from: serve it with `into_make_service_with_connect_info`, as [`crate::serve`] does.
+pub fn router(state: State) -> Router {
+    let mut router = Router::new();
+    for Route { info, handler } in table() {
+        let who = info.who;
+        let allowed = from_fn_with_state(
+            state.clone(),
+            move |state: State, request: Request, next: Next| {
+                guard::allowed(state, who, request, next)
+            },
+        );
+        router = router.route(info.path, handler.route_layer(allowed));
+    }
+    router
+        .fallback(nothing)
+        .method_not_allowed_fallback(nothing)
+        .layer(from_fn_with_state(state.clone(), guard::form))
+        .layer(from_fn(guard::cookies))
+        .layer(from_fn_with_state(state.clone(), guard::host))
+        .layer(from_fn_with_state(state.clone(), headers::add))
+        .with_state(state)
+}
+
+async fn nothing() -> Problem {
+    Problem::NotFound
+}
+
+fn get<T: 'static>(path: &'static str, who: Who, handler: impl Handler<T, State>) -> Route {
+    route(Method::GET, MethodFilter::GET, path, who, handler)
+}
+
+fn post<T: 'static>(path: &'static str, who: Who, handler: impl Handler<T, State>) -> Route {
+    route(Method::POST, MethodFilter::POST, path, who, handler)
+}
+
+fn route<T: 'static>(
+    method: Method,
+    filter: MethodFilter,
+    path: &'static str,
+    who: Who,
+    handler: impl Handler<T, State>,
+) -> Route {
+    Route {
+        info: RouteInfo { method, path, who },
+        handler: on(filter, handler),
+    }
+}

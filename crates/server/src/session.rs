@@ -1,0 +1,183 @@
+//! Sessions: who is signed in, and what every handler behind the sign-in page is handed.
+
+use axum::{
+    extract::FromRequestParts,
+    http::request::Parts,
+    response::{IntoResponse, Redirect, Response},
+};
+use catalog::{NewAudit, NewSession, Organization, User};
+use jiff::SignedDuration;
+use model::Service;
+
+use crate::{
+    Problem, State,
+    cookies::{self, Cookies},
+    flash::Flash,
+    page::{NavTask, Sheet, Shell},
+    token::Token,
+};
+
+/// A session ends when it is not used for so long.
+pub(crate) const IDLE_MAX: SignedDuration = SignedDuration::from_hours(2);
+/// A session ends after so long, used or not.
+const LIFETIME: SignedDuration = SignedDuration::from_hours(12);
+
+/// Somebody who is signed in, and the only way to what their organization owns.
+#[derive(Clone, Debug)]
+pub struct Signed {
+    pub(crate) user: User,
+    pub(crate) organization: Organization,
+    pub(crate) csrf: String,
+    pub(crate) token_hash: String,
+    pub(crate) flash: Option<Flash>,
+}
+
+impl Signed {
+    /// Whose session a request has, if it has one.
+    pub(crate) async fn find(state: &State, cookies: &Cookies) -> Result<Option<Self>, Problem> {
+        let Some(token) = &cookies.session else {
+            return Ok(None);
+        };
+        let now = state.clock().now();
+        let idle_since = now - IDLE_MAX;
+        let catalog = state.catalog();
+        let session = catalog.session(&token.hash(), idle_since, now).await?;
+        Ok(session.map(|session| Self {
+            organization: catalog.organization(session.user.organization),
+            user: session.user,
+            csrf: token.form_token(),
+            token_hash: token.hash(),
+            flash: cookies.flash.as_deref().and_then(Flash::read),
+        }))
+    }
+
+    /// What `layout.html` shows around this user's pages. `here` names the entry of the navigation.
+    pub(crate) async fn shell(&self, here: &'static str) -> Result<Shell, Problem> {
+        let organization = self.organization.get().await?;
+        let tasks = self.organization.tasks().await?;
+        let failures = self.organization.failures_by_cause().await?;
+        Ok(Shell {
+            organization: organization.name,
+            user_name: self.user.name.clone(),
+            user_address: self.user.address.clone(),
+            csrf: self.csrf.clone(),
+            here,
+            tasks: tasks
+                .into_iter()
+                .map(|task| NavTask {
+                    id: task.id.to_string(),
+                    name: task.name,
+                    icon: icon(task.service),
+                    current: false,
+                })
+                .collect(),
+            running: 0,
+            failures: failures.iter().map(|(_, count)| count).sum(),
+            flash: self.flash.clone(),
+        })
+    }
+
+    /// Notes in the audit what this user does. Call it before doing it: what cannot be noted is not done.
+    pub(crate) async fn note(
+        &self,
+        state: &State,
+        action: &str,
+        object: impl ToString,
+    ) -> Result<(), Problem> {
+        let new = NewAudit {
+            actor: self.user.id.to_string(),
+            action: action.to_owned(),
+            object: object.to_string(),
+            detail: String::new(),
+        };
+        self.organization.note(&new, state.clock().now()).await?;
+        Ok(())
+    }
+}
+
+/// The layer around the handler has found out who it is.
+impl FromRequestParts<State> for Signed {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &State) -> Result<Self, Problem> {
+        let signed = parts.extensions.get::<Self>().cloned();
+        signed.ok_or_else(|| Problem::internal(Unguarded))
+    }
+}
+
+/// Somebody who need not be signed in.
+#[derive(Clone, Debug)]
+pub(crate) struct Visitor {
+    cookies: Cookies,
+}
+
+impl Visitor {
+    /// What `sheet.html` shows around a visitor's pages.
+    pub(crate) fn sheet(&self) -> Sheet {
+        Sheet {
+            csrf: self.cookies.visitor.form_token(),
+        }
+    }
+
+    pub(crate) async fn signed(&self, state: &State) -> Result<Option<Signed>, Problem> {
+        Signed::find(state, &self.cookies).await
+    }
+}
+
+impl FromRequestParts<State> for Visitor {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &State) -> Result<Self, Problem> {
+        let cookies = parts.extensions.get::<Cookies>().cloned();
+        let cookies = cookies.ok_or_else(|| Problem::internal(Unguarded))?;
+        Ok(Self { cookies })
+    }
+}
+
+/// Signs somebody in: always with a new token, so that one that was planted or seen before is worth nothing (abuse 87). `before` is ended.
+pub(crate) async fn begin(
+    state: &State,
+    user: &User,
+    before: Option<&Signed>,
+    to: &str,
+) -> Result<Response, Problem> {
+    let now = state.clock().now();
+    let catalog = state.catalog();
+    let organization = catalog.organization(user.organization);
+    let audit = NewAudit {
+        actor: user.id.to_string(),
+        action: "signed in".to_owned(),
+        object: user.id.to_string(),
+        detail: String::new(),
+    };
+    organization.note(&audit, now).await?;
+    if let Some(before) = before {
+        catalog.end_session(&before.token_hash).await?;
+    }
+    let token = Token::random();
+    let session = NewSession {
+        token_hash: token.hash(),
+        user: user.id,
+        organization: user.organization,
+        expires_at: now + LIFETIME,
+    };
+    catalog.begin_session(&session, now).await?;
+    let mut response = Redirect::to(to).into_response();
+    cookies::set_session(response.headers_mut(), &token);
+    Ok(response)
+}
+
+/// The symbol of a service.
+pub(crate) fn icon(service: Service) -> &'static str {
+    match service {
+        Service::Exchange => "mail",
+        Service::OneDrive => "cloud",
+        Service::SharePoint => "site",
+        Service::Groups => "team",
+    }
+}
+
+/// A route without its layers: our mistake.
+#[derive(Debug, thiserror::Error)]
+#[error("a handler was called without the layers that guard it")]
+struct Unguarded;

@@ -1,0 +1,177 @@
+//! A browser for one test: it keeps cookies, sends what browsers send with forms, and follows no redirect by itself.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, Once, PoisonError},
+};
+
+use reqwest::{Client, Method, RequestBuilder, header::HeaderMap, redirect};
+
+use crate::stage::PASSWORD;
+
+pub(crate) struct Browser {
+    client: Client,
+    url: String,
+    cookies: Mutex<BTreeMap<String, String>>,
+}
+
+/// What came back.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: HeaderMap,
+    pub(crate) text: String,
+}
+
+impl Answer {
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers
+            .get(name)
+            .map_or("", |value| value.to_str().unwrap())
+    }
+
+    /// Where it leads to, of a redirect.
+    pub(crate) fn location(&self) -> &str {
+        assert_eq!(self.status, 303, "{}", self.text);
+        self.header("location")
+    }
+
+    /// The value of the page's first field with this name.
+    pub(crate) fn field(&self, name: &str) -> String {
+        let (_, rest) = self
+            .text
+            .split_once(&format!("name=\"{name}\" value=\""))
+            .unwrap_or_else(|| panic!("no field {name} in {}", self.text));
+        unescape(rest.split('"').next().unwrap())
+    }
+
+    pub(crate) fn has(&self, text: &str) -> bool {
+        unescape(&self.text).contains(text)
+    }
+}
+
+impl Browser {
+    pub(crate) fn new(url: &str) -> Self {
+        static ONCE: Once = Once::new();
+        ONCE.call_once(|| {
+            let provider = rustls::crypto::ring::default_provider();
+            provider.install_default().unwrap();
+        });
+        let client = Client::builder()
+            .no_proxy()
+            .redirect(redirect::Policy::none())
+            .build()
+            .unwrap();
+        Self {
+            client,
+            url: url.to_owned(),
+            cookies: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn cookie(&self, name: &str) -> Option<String> {
+        self.jar().get(name).cloned()
+    }
+
+    pub(crate) fn set_cookie(&self, name: &str, value: &str) {
+        self.jar().insert(name.to_owned(), value.to_owned());
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        self.send(self.request(Method::GET, path)).await
+    }
+
+    /// Sends a form as a page of the console does.
+    pub(crate) async fn post(&self, path: &str, fields: &[(&str, &str)]) -> Answer {
+        let request = self
+            .form(path, fields)
+            .header("origin", &self.url)
+            .header("sec-fetch-site", "same-origin");
+        self.send(request).await
+    }
+
+    /// A form, without what shows where it comes from.
+    pub(crate) fn form(&self, path: &str, fields: &[(&str, &str)]) -> RequestBuilder {
+        let body = url::form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(fields)
+            .finish();
+        self.request(Method::POST, path)
+            .header("content-type", "application/x-www-form-urlencoded")
+            .body(body)
+    }
+
+    pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.client.request(method, format!("{}{path}", self.url))
+    }
+
+    pub(crate) async fn send(&self, request: RequestBuilder) -> Answer {
+        let cookies = self
+            .jar()
+            .iter()
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect::<Vec<_>>();
+        let request = match cookies.is_empty() {
+            true => request,
+            false => request.header("cookie", cookies.join("; ")),
+        };
+        let response = request.send().await.unwrap();
+        let headers = response.headers().clone();
+        for set in headers.get_all("set-cookie") {
+            let set = set.to_str().unwrap();
+            let (name, rest) = set.split_once('=').unwrap();
+            let value = rest.split(';').next().unwrap();
+            match set.contains("Max-Age=0") {
+                true => self.jar().remove(name),
+                false => self.jar().insert(name.to_owned(), value.to_owned()),
+            };
+        }
+        Answer {
+            status: response.status().as_u16(),
+            headers,
+            text: response.text().await.unwrap(),
+        }
+    }
+
+    /// The token of the forms of whoever uses this browser.
+    pub(crate) async fn csrf(&self) -> String {
+        let page = self.get("/").await;
+        match page.status {
+            200 => page.field("csrf"),
+            _ => self.get("/sign-in").await.field("csrf"),
+        }
+    }
+
+    /// Fills in the sign-in page.
+    pub(crate) async fn try_to_sign_in(&self, address: &str, password: &str) -> Answer {
+        let page = self.get("/sign-in").await;
+        let csrf = page.field("csrf");
+        let fields = [
+            ("csrf", csrf.as_str()),
+            ("address", address),
+            ("password", password),
+        ];
+        self.post("/sign-in", &fields).await
+    }
+
+    pub(crate) async fn sign_in(&self, address: &str) {
+        let answer = self.try_to_sign_in(address, PASSWORD).await;
+        assert_eq!(answer.location(), "/");
+    }
+
+    fn jar(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, String>> {
+        self.cookies.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Undoes what a page does to text.
+pub(crate) fn unescape(text: &str) -> String {
+    text.replace("&lt;", "<")
+        .replace("&gt;", ">")
+        .replace("&#60;", "<")
+        .replace("&#62;", ">")
+        .replace("&quot;", "\"")
+        .replace("&#34;", "\"")
+        .replace("&#39;", "'")
+        .replace("&#38;", "&")
+        .replace("&amp;", "&")
+}

@@ -1,0 +1,10 @@
+//! The console over real HTTP, as a browser sees it.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod browser;
+mod guard;
+mod isolation;
+mod sessions;
+mod sign_in;
+mod stage;
