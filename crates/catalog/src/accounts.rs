@@ -122,6 +122,8 @@ pub struct AccountFilter {
     pub text: Option<String>,
     /// Those of whose items some are in the failure ledger, when true; otherwise all.
     pub failing: bool,
+    /// Those of which no backup began at this time or after.
+    pub attempted_before: Option<Timestamp>,
     /// These. An empty list means none.
     pub keys: Option<Vec<AccountKey>>,
 }
@@ -170,6 +172,8 @@ pub struct Account {
     pub items: u64,
     /// Items that are not in it and should be.
     pub failures: u64,
+    /// Since when it is gone at the source.
+    pub gone_at: Option<Timestamp>,
     /// When it was first seen.
     pub created_at: Timestamp,
 }
@@ -397,6 +401,57 @@ impl Organization {
         Ok(done.rows_affected())
     }
 
+    /// Archives those of a task's accounts that the source says are gone. Returns how many were not archived already.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub async fn archive_gone(
+        &self,
+        task: TaskId,
+        keys: &[AccountKey],
+        now: Timestamp,
+    ) -> Result<u64> {
+        let filter = AccountFilter {
+            keys: Some(keys.to_vec()),
+            ..AccountFilter::default()
+        };
+        let mut query = Statement::new("UPDATE accounts SET status = 'archived', gone_at = ");
+        query.bind(micros(now));
+        self.narrow(&mut query, task, &filter);
+        query.push(" AND status <> 'archived'");
+        let done = query
+            .build()
+            .execute(&self.catalog.pool)
+            .await
+            .map_err(sql("archive accounts"))?;
+        Ok(done.rows_affected())
+    }
+
+    /// Takes those of a task's accounts that were archived because they were gone, and are not any more, out of the archive: they are backed up again.
+    /// Returns how many.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub async fn welcome_back(&self, task: TaskId, sources: &[AccountId]) -> Result<u64> {
+        let mut back = 0;
+        for some in sources.chunks(ROWS_PER_STATEMENT) {
+            let mut query = Statement::new("UPDATE accounts SET status = 'active', gone_at = 0");
+            self.narrow(&mut query, task, &AccountFilter::default());
+            query.push(" AND status = 'archived' AND gone_at > 0 AND source_id IN (NULL");
+            for source in some {
+                query.push(", ").bind(source.as_str());
+            }
+            query.push(")");
+            let done = query
+                .build()
+                .execute(&self.catalog.pool)
+                .await
+                .map_err(sql("take accounts out of the archive"))?;
+            back += done.rows_affected();
+        }
+        Ok(back)
+    }
+
     /// The one place in which a list of accounts is narrowed: to this organization before anything else.
     pub(crate) fn narrow(&self, query: &mut Statement, task: TaskId, filter: &AccountFilter) {
         query
@@ -422,6 +477,9 @@ impl Organization {
         }
         if filter.failing {
             query.push(" AND failures > 0");
+        }
+        if let Some(time) = filter.attempted_before {
+            query.push(" AND last_attempt_at < ").bind(micros(time));
         }
         if let Some(keys) = &filter.keys {
             query.push(" AND id IN (NULL");
@@ -472,6 +530,7 @@ pub(crate) fn row(row: &AnyRow) -> Result<Account> {
         size_bytes: unsigned(row, "size_bytes"),
         items: unsigned(row, "items"),
         failures: unsigned(row, "failures"),
+        gone_at: ever(row.get("gone_at")),
         created_at: timestamp(row.get("created_at")),
     })
 }

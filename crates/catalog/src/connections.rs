@@ -79,6 +79,8 @@ pub struct Connection {
     pub health_detail: String,
     /// When that was last looked at.
     pub checked_at: Option<Timestamp>,
+    /// When the credential that is there was given.
+    pub authorized_at: Timestamp,
     /// When it was made.
     pub created_at: Timestamp,
 }
@@ -91,8 +93,8 @@ impl Organization {
     pub async fn add_connection(&self, new: &NewConnection, now: Timestamp) -> Result<()> {
         sqlx::query(
             "INSERT INTO connections (id, organization_id, service, tenant_id, tenant_name, client_id, credential_kind, credential_sealed,
-                 health, health_detail, checked_at, created_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'checking', '', 0, $9)",
+                 health, health_detail, checked_at, created_at, authorized_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'checking', '', 0, $9, $9)",
         )
         .bind(new.id.to_string())
         .bind(self.id.to_string())
@@ -131,6 +133,58 @@ impl Organization {
         .execute(&self.catalog.pool)
         .await
         .map_err(sql("note a connection's health"))?;
+        if done.rows_affected() == 0 {
+            return Err(Error::NotFound("connection"));
+        }
+        Ok(())
+    }
+
+    /// Replaces a connection's credential, whose permissions are to be checked again.
+    ///
+    /// # Errors
+    /// When there is no such connection here.
+    pub async fn set_credential(
+        &self,
+        id: ConnectionId,
+        client_id: &str,
+        kind: CredentialKind,
+        credential: &Sealed,
+        now: Timestamp,
+    ) -> Result<()> {
+        let done = sqlx::query(
+            "UPDATE connections SET client_id = $3, credential_kind = $4, credential_sealed = $5, authorized_at = $6, health = 'checking',
+                 health_detail = '', checked_at = 0
+             WHERE organization_id = $1 AND id = $2",
+        )
+        .bind(self.id.to_string())
+        .bind(id.to_string())
+        .bind(client_id)
+        .bind(kind.word())
+        .bind(credential.as_str())
+        .bind(micros(now))
+        .execute(&self.catalog.pool)
+        .await
+        .map_err(sql("replace a connection's credential"))?;
+        if done.rows_affected() == 0 {
+            return Err(Error::NotFound("connection"));
+        }
+        Ok(())
+    }
+
+    /// Notes how the connection's tenant calls itself.
+    ///
+    /// # Errors
+    /// When there is no such connection here.
+    pub async fn set_tenant_name(&self, id: ConnectionId, name: &str) -> Result<()> {
+        let done = sqlx::query(
+            "UPDATE connections SET tenant_name = $3 WHERE organization_id = $1 AND id = $2",
+        )
+        .bind(self.id.to_string())
+        .bind(id.to_string())
+        .bind(name)
+        .execute(&self.catalog.pool)
+        .await
+        .map_err(sql("note a tenant's name"))?;
         if done.rows_affected() == 0 {
             return Err(Error::NotFound("connection"));
         }
@@ -178,6 +232,7 @@ fn row(row: &AnyRow) -> Result<Connection> {
         health: Health::read(row)?,
         health_detail: row.get("health_detail"),
         checked_at: ever(row.get("checked_at")),
+        authorized_at: timestamp(row.get("authorized_at")),
         created_at: timestamp(row.get("created_at")),
     })
 }

@@ -11,11 +11,18 @@ use sqlx::{
 use crate::{Error, Result, dialect::Dialect, error::sql};
 
 /// The schema's versions, oldest first: number, name and text. One that was shipped is never edited.
-const MIGRATIONS: &[(i64, &str, &str)] = &[(
-    1,
-    "control plane",
-    include_str!("../migrations/0001_control_plane.sql"),
-)];
+const MIGRATIONS: &[(i64, &str, &str)] = &[
+    (
+        1,
+        "control plane",
+        include_str!("../migrations/0001_control_plane.sql"),
+    ),
+    (
+        2,
+        "what the service remembers",
+        include_str!("../migrations/0002_what_the_service_remembers.sql"),
+    ),
+];
 
 /// Statements under way at once. PostgreSQL allows 100 connections by default, which several processes share; SQLite has one writer anyway.
 const CONNECTIONS_MAX: u32 = 16;

@@ -211,7 +211,7 @@ impl Catalog {
             let mut found = None;
             for which in [orphaned, waiting] {
                 found = sqlx::query(AssertSqlSafe(format!(
-                    "SELECT id, account_id FROM jobs WHERE {which} LIMIT 1 {skip}"
+                    "SELECT id, account_id, kind FROM jobs WHERE {which} LIMIT 1 {skip}"
                 )))
                 .bind(now)
                 .fetch_optional(&mut *c)
@@ -300,7 +300,7 @@ impl Catalog {
                 return Err(Error::LeaseLost);
             }
             if state == JobState::Queued {
-                sqlx::query("UPDATE accounts SET last_result = 'scheduled' WHERE id = (SELECT account_id FROM jobs WHERE id = $1)")
+                sqlx::query("UPDATE accounts SET last_result = 'scheduled' WHERE id = (SELECT account_id FROM jobs WHERE id = $1 AND kind = 'backup')")
                         .bind(lease.job.to_string())
                         .execute(&mut *c)
                         .await
@@ -340,6 +340,37 @@ impl Organization {
         .map_err(sql("list jobs"))?;
         found.iter().map(row).collect()
     }
+
+    /// One job.
+    ///
+    /// # Errors
+    /// When there is no such job here.
+    pub async fn job(&self, id: JobId) -> Result<Job> {
+        let found = sqlx::query("SELECT * FROM jobs WHERE organization_id = $1 AND id = $2")
+            .bind(self.id.to_string())
+            .bind(id.to_string())
+            .fetch_optional(&self.catalog.pool)
+            .await
+            .map_err(sql("read a job"))?;
+        row(&found.ok_or(Error::NotFound("job"))?)
+    }
+
+    /// An account's jobs, the newest first.
+    ///
+    /// # Errors
+    /// When the database cannot be asked.
+    pub async fn account_jobs(&self, account: AccountKey, rows: u32) -> Result<Vec<Job>> {
+        let found = sqlx::query(
+            "SELECT * FROM jobs WHERE organization_id = $1 AND account_id = $2 ORDER BY id DESC LIMIT $3",
+        )
+        .bind(self.id.to_string())
+        .bind(account.to_string())
+        .bind(i64::from(rows))
+        .fetch_all(&self.catalog.pool)
+        .await
+        .map_err(sql("list an account's jobs"))?;
+        found.iter().map(row).collect()
+    }
 }
 
 /// Gives the job that a SELECT found to a worker.
@@ -350,9 +381,14 @@ async fn give(
     ends: i64,
     now: i64,
 ) -> Result<Claim> {
-    let account = sqlx::query(
-        "UPDATE accounts SET fencing_token = fencing_token + 1, last_result = 'in progress', last_attempt_at = $2 WHERE id = $1 RETURNING *",
-    )
+    // What people see of the account is about its backups.
+    let seen = match JobKind::read(found)? {
+        JobKind::Backup => ", last_result = 'in progress', last_attempt_at = $2",
+        _ => "",
+    };
+    let account = sqlx::query(AssertSqlSafe(format!(
+        "UPDATE accounts SET fencing_token = fencing_token + 1{seen} WHERE id = $1 AND $2 = $2 RETURNING *"
+    )))
     .bind(found.get::<String, _>("account_id"))
     .bind(now)
     .fetch_one(&mut *c)

@@ -4,7 +4,8 @@ use jiff::Timestamp;
 use sqlx::{AnyConnection, Row, any::AnyRow};
 
 use crate::{
-    AccountFilter, Error, JobId, JobResult, JobState, NewJob, Organization, Result, RunId, TaskId,
+    AccountFilter, Error, JobId, JobKind, JobResult, JobState, NewJob, Organization, Result, RunId,
+    TaskId,
     accounts::unsigned,
     database::transaction,
     error::sql,
@@ -152,7 +153,7 @@ impl Organization {
         .execute(&mut *c)
         .await
         .map_err(sql("queue a job"))?;
-        if done.rows_affected() > 0 {
+        if done.rows_affected() > 0 && job.kind == JobKind::Backup {
             sqlx::query("UPDATE accounts SET last_result = 'scheduled' WHERE id = $1")
                 .bind(account)
                 .execute(c)

@@ -11,7 +11,7 @@ use crate::{
     error::{sql, unique},
     fold::fold,
     ids,
-    time::{micros, timestamp},
+    time::{ever, micros, timestamp},
 };
 
 /// A task that is to be made.
@@ -44,6 +44,8 @@ pub struct Task {
     pub key: Sealed,
     /// Schedule, retention and switches, as the engine writes them: a JSON object.
     pub settings: String,
+    /// When its accounts were last looked for.
+    pub discovered_at: Option<Timestamp>,
     /// When it was made.
     pub created_at: Timestamp,
 }
@@ -93,6 +95,29 @@ impl Organization {
         Ok(())
     }
 
+    /// Notes that a task's accounts are being looked for, if that was not begun after `before`: of several who want to, one does.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub async fn begin_discovery(
+        &self,
+        id: TaskId,
+        before: Timestamp,
+        now: Timestamp,
+    ) -> Result<bool> {
+        let done = sqlx::query(
+            "UPDATE tasks SET discovered_at = $3 WHERE organization_id = $1 AND id = $2 AND discovered_at <= $4",
+        )
+        .bind(self.id.to_string())
+        .bind(id.to_string())
+        .bind(micros(now))
+        .bind(micros(before))
+        .execute(&self.catalog.pool)
+        .await
+        .map_err(sql("begin a discovery"))?;
+        Ok(done.rows_affected() > 0)
+    }
+
     /// The tasks, by name.
     ///
     /// # Errors
@@ -130,6 +155,7 @@ fn row(row: &AnyRow) -> Result<Task> {
         name: row.get("name"),
         key: Sealed::from_text(row.get("key_sealed")),
         settings: row.get("settings"),
+        discovered_at: ever(row.get("discovered_at")),
         created_at: timestamp(row.get("created_at")),
     })
 }

@@ -55,6 +55,12 @@ impl<'a> Setting<'a> {
     }
 }
 
+impl<'a> From<Setting<'a>> for Local<'a> {
+    fn from(setting: Setting<'a>) -> Self {
+        setting.local()
+    }
+}
+
 /// What became of a backup.
 #[derive(Debug)]
 pub struct Outcome {

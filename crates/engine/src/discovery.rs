@@ -5,13 +5,13 @@
 
 use graph::{Client, Request, Scope};
 use model::{AccountId, Service, TenantId};
-use serde::Deserialize;
+use serde::{Deserialize, de::IgnoredAny};
 
 use crate::{Account, Error, Result};
 
 const WHAT: &str = "the tenant's users could not be read";
 /// What is read of a user.
-const SELECT: &str = "id,displayName,userPrincipalName,userType";
+const SELECT: &str = "id,displayName,userPrincipalName,userType,assignedLicenses";
 /// The largest page that Graph gives of users.
 const PAGE: &str = "999";
 /// Users asked in one go for their mailbox.
@@ -24,6 +24,16 @@ struct User {
     display_name: Option<String>,
     user_principal_name: Option<String>,
     user_type: Option<String>,
+    assigned_licenses: Option<Vec<IgnoredAny>>,
+}
+
+/// A mailbox that was found.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// Whose it is.
+    pub account: Account,
+    /// Whether the user has a licence, for whatever: shared mailboxes, rooms and leavers have none.
+    pub licensed: bool,
 }
 
 /// The mailboxes of the tenant, by address.
@@ -31,28 +41,73 @@ struct User {
 /// # Errors
 /// When the users cannot be listed, or whether one has a mailbox cannot be learnt.
 pub async fn mailboxes(graph: &Client, tenant: &TenantId) -> Result<Vec<Account>> {
+    let found = found(graph, tenant).await?;
+    Ok(found.into_iter().map(|found| found.account).collect())
+}
+
+/// The mailboxes of the tenant with what is known of each, by address.
+///
+/// # Errors
+/// As [`mailboxes`].
+pub async fn found(graph: &Client, tenant: &TenantId) -> Result<Vec<Found>> {
     let mut found = Vec::new();
     for users in users(graph).await?.chunks(USERS_AT_ONCE) {
-        let request = |user: &User| {
-            Request::get(format!(
-                "/users/{}/mailboxSettings",
-                graph::segment(user.id.as_str())
-            ))
-            .query("$select", "userPurpose")
-        };
-        let answers = graph
-            .batch(&Scope::Directory, users.iter().map(request).collect())
-            .await;
-        for (user, answer) in users.iter().zip(answers.map_err(Error::graph(WHAT))?) {
-            match answer {
-                Ok(_) => found.push(account(user, tenant)),
-                Err(error) if has_no_mailbox(&error) => {}
-                Err(error) => return Err(Error::graph(WHAT)(error)),
+        let ids = users.iter().map(|user| &user.id);
+        for (user, has_mailbox) in users.iter().zip(have_mailboxes(graph, ids).await?) {
+            if has_mailbox {
+                found.push(Found {
+                    account: account(user, tenant),
+                    licensed: user
+                        .assigned_licenses
+                        .as_ref()
+                        .is_some_and(|licences| !licences.is_empty()),
+                });
             }
         }
     }
-    found.sort_by(|a, b| (&a.address, &a.id).cmp(&(&b.address, &b.id)));
+    found.sort_by(|a, b| {
+        let key = |one: &Found| (one.account.address.clone(), one.account.id.clone());
+        key(a).cmp(&key(b))
+    });
     Ok(found)
+}
+
+/// Those of the accounts that the source, asked for each, says are no mailboxes any more. That one is not listed says nothing.
+///
+/// # Errors
+/// When the source says neither of one of them.
+pub async fn gone(graph: &Client, accounts: &[AccountId]) -> Result<Vec<AccountId>> {
+    let mut gone = Vec::new();
+    for some in accounts.chunks(USERS_AT_ONCE) {
+        let there = have_mailboxes(graph, some.iter()).await?;
+        let asked = some.iter().zip(there);
+        gone.extend(asked.filter(|(_, there)| !there).map(|(id, _)| id.clone()));
+    }
+    Ok(gone)
+}
+
+/// For each user whether there is a mailbox.
+async fn have_mailboxes(
+    graph: &Client,
+    users: impl Iterator<Item = &AccountId>,
+) -> Result<Vec<bool>> {
+    let request = |user: &AccountId| {
+        Request::get(format!(
+            "/users/{}/mailboxSettings",
+            graph::segment(user.as_str())
+        ))
+        .query("$select", "userPurpose")
+    };
+    let answers = graph
+        .batch(&Scope::Directory, users.map(request).collect())
+        .await;
+    let answers = answers.map_err(Error::graph(WHAT))?;
+    let answers = answers.into_iter().map(|answer| match answer {
+        Ok(_) => Ok(true),
+        Err(error) if has_no_mailbox(&error) => Ok(false),
+        Err(error) => Err(Error::graph(WHAT)(error)),
+    });
+    answers.collect()
 }
 
 /// Everybody but guests. Users made before 2014 have no type (survival 71).

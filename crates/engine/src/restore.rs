@@ -7,7 +7,12 @@ use workload::mail::{
     restore::{self, Destination, ItemReport, Options, Report, Selection},
 };
 
-use crate::{Account, Error, Result, backup::Setting, open, snapshots::latest};
+use crate::{
+    Account, Error, Result,
+    backup::Setting,
+    open::{self, Local},
+    snapshots::latest,
+};
 
 /// What to restore, and where to.
 #[derive(Clone, Debug)]
@@ -28,25 +33,26 @@ pub struct Order<'a> {
 ///
 /// # Errors
 /// When the repository cannot be read, or has no such snapshot.
-pub async fn archive(
-    setting: Setting<'_>,
+pub async fn archive<'a>(
+    local: impl Into<Local<'a>>,
     account: &Account,
     snapshot: Option<SnapshotId>,
 ) -> Result<Archive> {
-    match try_archive(setting, account, snapshot).await {
+    let local = local.into();
+    match try_archive(local, account, snapshot).await {
         // The cache knew what is no longer so; asked again, the storage says what is there.
-        Err(error) if error.is_outdated() => try_archive(setting, account, snapshot).await,
+        Err(error) if error.is_outdated() => try_archive(local, account, snapshot).await,
         opened => opened,
     }
 }
 
 async fn try_archive(
-    setting: Setting<'_>,
+    local: Local<'_>,
     account: &Account,
     snapshot: Option<SnapshotId>,
 ) -> Result<Archive> {
     const WHAT: &str = "the restore point could not be read";
-    let repository = open::existing(setting.local(), account).await?;
+    let repository = open::existing(local, account).await?;
     let tree = match snapshot {
         Some(id) => repository
             .snapshot(id)

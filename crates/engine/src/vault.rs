@@ -1,7 +1,8 @@
 //! The data folder: which accounts there are, where their repositories lie, and how their passwords come about.
 //!
 //! ```text
-//! recovery-key            the organization's recovery key, 64 hexadecimal digits; whoever has it and the rest has everything
+//! recovery-key            the organization's recovery key, 64 hexadecimal digits; whoever has it and the rest has everything. It is not there
+//!                         where a server keeps it elsewhere
 //! accounts/<id>.json      an account's identity, its secret and its repository's id; destroying it makes the repository unreadable for good
 //! repositories/<id>/      the account's repository, as stock restic reads it
 //! cache/<id>/             what is known of the repository without asking it, sealed; may be deleted at any time
@@ -93,20 +94,34 @@ impl Vault {
     /// # Errors
     /// When the folder has anything in it, or cannot be written.
     pub fn create(root: &Path) -> Result<Self> {
-        if root.is_file() {
-            return Err(Error::NoFolder(root.to_owned()));
-        }
-        make_folder(root)?;
-        let mut entries = fs::read_dir(root).map_err(file(root, "read"))?;
-        if entries.next().is_some() {
-            return Err(Error::NotEmpty(root.to_owned()));
-        }
-        for folder in ["accounts", "cache", "repositories"] {
-            make_folder(&root.join(folder))?;
-        }
+        lay_out(root)?;
         let text = Zeroizing::new(HEXLOWER.encode(&random()?.0));
         write_private(&root.join("recovery-key"), text.as_bytes(), Place::New)?;
         Self::open(root)
+    }
+
+    /// Makes a data folder where nothing is yet, whose recovery key is kept elsewhere.
+    ///
+    /// # Errors
+    /// When the folder has anything in it, or cannot be written.
+    pub fn create_with_key(root: &Path, recovery_key: Zeroizing<[u8; 32]>) -> Result<Self> {
+        lay_out(root)?;
+        Self::with_key(root, recovery_key)
+    }
+
+    /// Opens a data folder whose recovery key is kept elsewhere. Whether it is the right one shows with the first repository.
+    ///
+    /// # Errors
+    /// When it is no data folder: it is not made, because what was in it may only be out of reach.
+    pub fn with_key(root: &Path, recovery_key: Zeroizing<[u8; 32]>) -> Result<Self> {
+        if !root.join("accounts").is_dir() {
+            return Err(Error::NoData(root.to_owned()));
+        }
+        Ok(Self {
+            root: fs::canonicalize(root).map_err(file(root, "read"))?,
+            recovery_key: Key(*recovery_key),
+            wrap: None,
+        })
     }
 
     /// Opens a data folder.
@@ -200,15 +215,7 @@ impl Vault {
     /// When its id is no GUID, its file cannot be written, or an older one cannot be understood: its secret is the only one there is, so it is left
     /// alone. When the file is gone and the repository is not: another secret would not open it.
     pub fn remember(&self, account: &Account) -> Result<()> {
-        // The id becomes the name of files and folders; Microsoft's are GUIDs.
-        if !account
-            .id
-            .as_str()
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b == b'-')
-        {
-            return Err(Error::BadId);
-        }
+        check_id(&account.id)?;
         let path = self.account_path(&account.id);
         let (secret, repository) = match fs::exists(&path).map_err(file(&path, "read"))? {
             true => {
@@ -255,6 +262,16 @@ impl Vault {
             }
             entered => entered,
         }
+    }
+
+    /// Whether the account was taken in, so that it has a secret.
+    ///
+    /// # Errors
+    /// When its id is no GUID, or the folder cannot be read.
+    pub fn knows(&self, account: &AccountId) -> Result<bool> {
+        check_id(account)?;
+        let path = self.account_path(account);
+        fs::exists(&path).map_err(file(&path, "read"))
     }
 
     /// The repository that was made for the account, if one was. Files of an earlier version do not tell before the repository was opened once more.
@@ -385,6 +402,31 @@ fn random() -> Result<Key> {
             source: io::Error::other(error),
         })?;
     Ok(key)
+}
+
+/// The id becomes the name of files and folders; Microsoft's are GUIDs.
+fn check_id(account: &AccountId) -> Result<()> {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+    match account.as_str().bytes().all(is_plain) {
+        true => Ok(()),
+        false => Err(Error::BadId),
+    }
+}
+
+/// Makes the folders of a data folder where nothing is yet.
+fn lay_out(root: &Path) -> Result<()> {
+    if root.is_file() {
+        return Err(Error::NoFolder(root.to_owned()));
+    }
+    make_folder(root)?;
+    let mut entries = fs::read_dir(root).map_err(file(root, "read"))?;
+    if entries.next().is_some() {
+        return Err(Error::NotEmpty(root.to_owned()));
+    }
+    for folder in ["accounts", "cache", "repositories"] {
+        make_folder(&root.join(folder))?;
+    }
+    Ok(())
 }
 
 fn make_folder(path: &Path) -> Result<()> {

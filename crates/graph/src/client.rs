@@ -214,6 +214,17 @@ impl Client {
         self.0.tokens.get(&self.0.wire, &lane).await.map(drop)
     }
 
+    /// The application permissions that the access token names, which are those that the tenant has granted when it was issued: none when nobody
+    /// consented. Gets a token if there is none.
+    ///
+    /// # Errors
+    /// As [`Client::sign_in`]; `BadAnswer` when the token cannot be read.
+    pub async fn granted(&self) -> Result<Vec<String>> {
+        let lane = self.lane(&Scope::Directory);
+        let token = self.0.tokens.get(&self.0.wire, &lane).await?;
+        token.roles()
+    }
+
     /// What has been sent and received so far.
     #[must_use]
     pub fn counters(&self) -> Counters {

@@ -15,6 +15,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use data_encoding::BASE64URL_NOPAD;
 use http::{
     HeaderMap, HeaderValue, Method,
     header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE},
@@ -79,6 +80,21 @@ impl Token {
             HeaderValue::from_str(&text).expect("a token is checked for this when it is issued");
         value.set_sensitive(true);
         (AUTHORIZATION, value)
+    }
+
+    /// The permissions that it names. Whether they are true is Graph's affair: this is only for telling people what is missing.
+    pub(crate) fn roles(&self) -> Result<Vec<String>> {
+        #[derive(Deserialize)]
+        struct Claims {
+            #[serde(default)]
+            roles: Vec<String>,
+        }
+        let claims = self.secret.split('.').nth(1);
+        let claims = claims.and_then(|part| BASE64URL_NOPAD.decode(part.as_bytes()).ok());
+        let claims = claims.and_then(|json| serde_json::from_slice::<Claims>(&json).ok());
+        claims
+            .map(|claims| claims.roles)
+            .ok_or_else(|| Error::bad_answer("the token does not say what it is for"))
     }
 }
 

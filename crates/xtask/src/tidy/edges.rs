@@ -65,6 +65,19 @@ pub(crate) const EDGES: &[Edges] = &[
         tests_use: &["emulator"],
     },
     Edges {
+        name: "service",
+        uses: &[
+            "model",
+            "repository",
+            "graph",
+            "workload",
+            "secrets",
+            "catalog",
+            "engine",
+        ],
+        tests_use: &["emulator", "testkit"],
+    },
+    Edges {
         name: "keepwell",
         uses: &[
             "model",
