@@ -122,6 +122,8 @@ pub struct AccountFilter {
     pub text: Option<String>,
     /// Those of whose items some are in the failure ledger, when true; otherwise all.
     pub failing: bool,
+    /// Those that have been backed up.
+    pub backed_up: bool,
     /// Those of which no backup began at this time or after.
     pub attempted_before: Option<Timestamp>,
     /// These. An empty list means none.
@@ -477,6 +479,9 @@ impl Organization {
         }
         if filter.failing {
             query.push(" AND failures > 0");
+        }
+        if filter.backed_up {
+            query.push(" AND last_success_at > 0");
         }
         if let Some(time) = filter.attempted_before {
             query.push(" AND last_attempt_at < ").bind(micros(time));

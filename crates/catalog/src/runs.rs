@@ -251,6 +251,24 @@ impl Organization {
         found.iter().map(row).collect()
     }
 
+    /// When a task last had a job of this kind queued.
+    ///
+    /// # Errors
+    /// When the database cannot be asked.
+    pub async fn last_queued(&self, task: TaskId, kind: JobKind) -> Result<Option<Timestamp>> {
+        let found = sqlx::query(
+            "SELECT COALESCE(MAX(jobs.created_at), 0) AS last FROM jobs JOIN runs ON runs.id = jobs.run_id
+             WHERE runs.organization_id = $1 AND runs.task_id = $2 AND jobs.kind = $3",
+        )
+        .bind(self.id.to_string())
+        .bind(task.to_string())
+        .bind(kind.word())
+        .fetch_one(&self.catalog.pool)
+        .await
+        .map_err(sql("look for the last job"))?;
+        Ok(ever(found.get("last")))
+    }
+
     /// One run.
     ///
     /// # Errors

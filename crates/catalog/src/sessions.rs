@@ -109,6 +109,19 @@ impl Catalog {
         Ok(Some(session))
     }
 
+    /// Forgets sessions that are over. Returns how many there were.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub async fn forget_sessions(&self, now: Timestamp) -> Result<u64> {
+        let done = sqlx::query("DELETE FROM sessions WHERE expires_at <= $1")
+            .bind(micros(now))
+            .execute(&self.pool)
+            .await
+            .map_err(sql("forget old sessions"))?;
+        Ok(done.rows_affected())
+    }
+
     /// Ends a session; one that is over already is no error.
     ///
     /// # Errors

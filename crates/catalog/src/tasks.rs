@@ -95,27 +95,24 @@ impl Organization {
         Ok(())
     }
 
-    /// Notes that a task's accounts are being looked for, if that was not begun after `before`: of several who want to, one does.
+    /// Notes that a task's accounts were looked for.
     ///
     /// # Errors
-    /// When the database cannot be written.
-    pub async fn begin_discovery(
-        &self,
-        id: TaskId,
-        before: Timestamp,
-        now: Timestamp,
-    ) -> Result<bool> {
+    /// When there is no such task here.
+    pub async fn discovered(&self, id: TaskId, now: Timestamp) -> Result<()> {
         let done = sqlx::query(
-            "UPDATE tasks SET discovered_at = $3 WHERE organization_id = $1 AND id = $2 AND discovered_at <= $4",
+            "UPDATE tasks SET discovered_at = $3 WHERE organization_id = $1 AND id = $2",
         )
         .bind(self.id.to_string())
         .bind(id.to_string())
         .bind(micros(now))
-        .bind(micros(before))
         .execute(&self.catalog.pool)
         .await
-        .map_err(sql("begin a discovery"))?;
-        Ok(done.rows_affected() > 0)
+        .map_err(sql("note a discovery"))?;
+        if done.rows_affected() == 0 {
+            return Err(Error::NotFound("task"));
+        }
+        Ok(())
     }
 
     /// The tasks, by name.

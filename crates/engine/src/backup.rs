@@ -68,6 +68,8 @@ pub struct Outcome {
     pub snapshot: Option<SnapshotId>,
     /// What the run did and could not do.
     pub report: Report,
+    /// The number that its snapshots carry: larger than those of all runs before, as far as this run could know.
+    pub token: u64,
     /// How long it took.
     pub took: Duration,
 }
@@ -77,25 +79,44 @@ pub struct Outcome {
 /// # Errors
 /// When the repository cannot be opened or written, or the account cannot be read at all. What concerns items or folders is in the report.
 pub async fn run(setting: Setting<'_>, account: &Account, progress: &Progress) -> Result<Outcome> {
+    run_leased(setting, account, 0, progress).await
+}
+
+/// Backs up the account, for whoever holds a lease with this fencing token: the snapshots carry it, or a larger number if the repository knows larger ones.
+/// A run of an earlier lease that comes late is then not built upon.
+///
+/// # Errors
+/// As [`run`].
+pub async fn run_leased(
+    setting: Setting<'_>,
+    account: &Account,
+    fencing_token: u64,
+    progress: &Progress,
+) -> Result<Outcome> {
     let started = setting.clock.elapsed();
     setting.vault.remember(account)?;
-    let mut outcome = attempt(setting, account, progress, Trust::Note).await;
+    let mut outcome = attempt(setting, account, fencing_token, progress, Trust::Note).await;
     if let Err(Failure { error, noted }) = &outcome
         && (error.is_outdated() || *noted && is_damage(error))
     {
         tracing::info!(error = %error, "a backup begins again with what the repository says");
-        outcome = attempt(setting, account, progress, Trust::Repository).await;
+        outcome = attempt(setting, account, fencing_token, progress, Trust::Repository).await;
     }
     if let Err(Failure { error, .. }) = &outcome
         && is_damage(error)
         && (error.is_of_state() || repaired(setting.local(), account, error).await)
     {
-        outcome = attempt(setting, account, progress, Trust::Nothing).await;
+        outcome = attempt(setting, account, fencing_token, progress, Trust::Nothing).await;
     }
-    let (snapshot, report) = outcome.map_err(|failure| failure.error)?;
+    let Attempt {
+        snapshot,
+        report,
+        token,
+    } = outcome.map_err(|failure| failure.error)?;
     Ok(Outcome {
         snapshot,
         report,
+        token,
         took: setting.clock.elapsed().saturating_sub(started),
     })
 }
@@ -131,6 +152,13 @@ async fn repaired(local: Local<'_>, account: &Account, error: &Error) -> bool {
     false
 }
 
+/// What an attempt came to.
+struct Attempt {
+    snapshot: Option<SnapshotId>,
+    report: Report,
+    token: u64,
+}
+
 /// Why an attempt failed.
 struct Failure {
     error: Error,
@@ -151,9 +179,10 @@ impl From<Error> for Failure {
 async fn attempt(
     setting: Setting<'_>,
     account: &Account,
+    fencing_token: u64,
     progress: &Progress,
     trust: Trust,
-) -> Result<(Option<SnapshotId>, Report), Failure> {
+) -> Result<Attempt, Failure> {
     let repository = open::or_make(setting.local(), account).await?;
     let noted = match trust == Trust::Note {
         true => Head::noted(&repository, setting.clock.now()).await,
@@ -163,7 +192,8 @@ async fn attempt(
         Some(head) => head,
         None => Head::read(&repository).await?,
     };
-    let made = make(setting, account, progress, &repository, &head, trust).await;
+    let token = head.next_token().max(fencing_token);
+    let made = make(setting, account, token, progress, &repository, &head, trust).await;
     let now = setting.clock.now();
     match &made {
         Ok((Some(id), _)) => {
@@ -178,9 +208,14 @@ async fn attempt(
     if made.is_ok() {
         maintain::after_backup(&repository).await;
     }
-    made.map_err(|error| Failure {
+    let (snapshot, report) = made.map_err(|error| Failure {
         error,
         noted: head.is_noted,
+    })?;
+    Ok(Attempt {
+        snapshot,
+        report,
+        token,
     })
 }
 
@@ -198,6 +233,7 @@ async fn made_head(repository: &Repository, id: SnapshotId) -> Head {
 async fn make(
     setting: Setting<'_>,
     account: &Account,
+    token: u64,
     progress: &Progress,
     repository: &Repository,
     head: &Head,
@@ -206,7 +242,7 @@ async fn make(
     let snapshots = Snapshots {
         setting,
         account,
-        token: head.next_token(),
+        token,
         last: Mutex::new(head.last),
     };
     let context = Context {

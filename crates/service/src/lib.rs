@@ -7,13 +7,16 @@
 
 mod connections;
 mod error;
+mod job;
 mod organizations;
 mod permissions;
 mod points;
 mod runs;
+mod schedule;
 mod service;
 mod settings;
 mod tasks;
+mod worker;
 
 pub use connections::{Checked, Credential, NewCredential};
 pub use error::{Error, Kind, Result};

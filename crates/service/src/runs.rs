@@ -12,6 +12,8 @@ use crate::{Error, Result, Service};
 
 /// What somebody waits for comes before what the schedule wants.
 const AT_ONCE: i64 = 0;
+/// What the schedule wants.
+pub(crate) const IN_TURN: i64 = 10;
 /// What can wait.
 pub(crate) const LATER: i64 = 20;
 

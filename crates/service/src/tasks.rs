@@ -155,6 +155,7 @@ impl Service {
         for some in gone.chunks(ROWS as usize) {
             result.gone += of.archive_gone(task.id, some, now).await?;
         }
+        of.discovered(task.id, now).await?;
         Ok(result)
     }
 

@@ -15,6 +15,6 @@ pub mod repair;
 pub mod restore;
 mod state;
 
-pub use archive::{Archive, Folder, Message, MessageRef};
+pub use archive::{Archive, Folder, Listed, Message, MessageRef};
 pub(crate) use archive::{MimeFile, Outlined};
 pub use outline::Outline;

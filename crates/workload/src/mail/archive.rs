@@ -3,9 +3,10 @@
 //! Reads what `backup` wrote: which folders there were, which messages they held, and each message with its MIME and its JSON. It reads only what
 //! is asked for, and changes nothing.
 
-use std::ops::Range;
+use std::{collections::BTreeMap, ops::Range};
 
 use bytes::{Bytes, BytesMut};
+use jiff::Timestamp;
 use model::ItemId;
 use repository::{BlobId, Node, View};
 use serde_json::value::RawValue;
@@ -71,6 +72,29 @@ pub struct Message {
     pub has_mime: bool,
     /// The attachments that MIME has no bytes for, as Graph gave them.
     pub attachments: Vec<Box<RawValue>>,
+}
+
+/// A message as a list shows it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Listed {
+    /// Where it lies: what [`Archive::message`] and the next [`Archive::page`] ask for.
+    pub at: MessageRef,
+    /// The message's immutable id at the source.
+    pub id: ItemId,
+    /// The subject; empty when there is none.
+    pub subject: String,
+    /// What the sender is called; empty when nobody is named, as in drafts.
+    pub sender_name: String,
+    /// The sender's address.
+    pub sender_address: String,
+    /// When it came.
+    pub received: Option<Timestamp>,
+    /// Whether Outlook shows a paper clip.
+    pub has_attachments: bool,
+    /// Whether it was read.
+    pub is_read: bool,
+    /// Bytes of its MIME, or of its JSON when there is no MIME.
+    pub size_bytes: u64,
 }
 
 /// A message of whose large MIME only the outline is in memory.
@@ -226,19 +250,101 @@ impl Archive {
         let mut found = Vec::new();
         for month in &record.months {
             let directory = format!("{path}/{}", month.name);
-            for node in self.list(&directory).await? {
-                let name = node.name();
-                let stem = name
-                    .strip_suffix(".json")
-                    .filter(|stem| !stem.ends_with(".att"));
-                if let Some(stem) = stem.filter(|stem| suffix_of(stem).is_some()) {
-                    found.push(MessageRef {
-                        path: format!("{directory}/{stem}"),
-                    });
+            let nodes = self.list(&directory).await?;
+            found.extend(messages_in(&directory, &nodes).map(|(at, _)| at));
+        }
+        Ok(found)
+    }
+
+    /// A page of a folder's messages, without those of folders inside: the latest first, as their files are named, by the month and the minute in which
+    /// they came. `after` is the last message of the page before.
+    ///
+    /// # Errors
+    /// When the folder is not in the snapshot or cannot be read.
+    pub async fn page(
+        &self,
+        folder: &ItemId,
+        after: Option<&MessageRef>,
+        rows: usize,
+    ) -> Result<Vec<Listed>> {
+        let record = self
+            .records
+            .get(folder)
+            .ok_or(Error::NotFound("the folder"))?;
+        let path = self.records.path(folder);
+        // A month has several directories when it is large; they are listed together, for the order.
+        let mut months: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        for month in &record.months {
+            let name = month.name.as_str();
+            let (month, _) = name.rsplit_once('~').unwrap_or((name, ""));
+            months.entry(month).or_default().push(name);
+        }
+        let after = after.and_then(|at| place(&path, &at.path));
+        let mut page = Vec::new();
+        for (month, directories) in months.into_iter().rev() {
+            if after.is_some_and(|(last, _)| month > last) {
+                continue;
+            }
+            let mut found = Vec::new();
+            for directory in directories {
+                let directory = format!("{path}/{directory}");
+                found.extend(messages_in(&directory, &self.list(&directory).await?));
+            }
+            found.sort_by(|(a, _), (b, _)| file_name(b).cmp(file_name(a)));
+            for (at, size_bytes) in found {
+                let is_later = |(last_month, last): (&str, &str)| {
+                    month == last_month && file_name(&at) >= last
+                };
+                if after.is_some_and(is_later) {
+                    continue;
+                }
+                page.push(self.listed(at, size_bytes).await?);
+                if page.len() == rows {
+                    return Ok(page);
                 }
             }
         }
-        Ok(found)
+        Ok(page)
+    }
+
+    /// How many messages the snapshot holds, and how many bytes of MIME and JSON they have.
+    ///
+    /// # Errors
+    /// When the snapshot cannot be read.
+    pub async fn totals(&self) -> Result<(u64, u64)> {
+        let (mut messages, mut bytes) = (0, 0);
+        for record in self.records.iter() {
+            let path = self.records.path(&record.id);
+            for month in &record.months {
+                let nodes = self.list(&format!("{path}/{}", month.name)).await?;
+                messages += u64::from(month.count);
+                let files = nodes.iter().filter(|node| !node.is_directory());
+                bytes += files.map(Node::size).sum::<u64>();
+            }
+        }
+        Ok((messages, bytes))
+    }
+
+    /// What a list shows of a message.
+    async fn listed(&self, at: MessageRef, size_bytes: u64) -> Result<Listed> {
+        let json = self.json(&at).await?;
+        let fields = Fields::of(&json)?;
+        let from = fields.raw("from").or(fields.raw("sender"));
+        let from = from.and_then(|from| Fields::of(from).ok());
+        let address = from.as_ref().and_then(|from| from.raw("emailAddress"));
+        let address = address.and_then(|address| Fields::of(address).ok());
+        let of_sender = |name| address.as_ref().and_then(|address| address.text(name));
+        Ok(Listed {
+            id: fields.id("id")?,
+            subject: fields.text("subject").unwrap_or_default(),
+            sender_name: of_sender("name").unwrap_or_default(),
+            sender_address: of_sender("address").unwrap_or_default(),
+            received: fields.time("receivedDateTime"),
+            has_attachments: fields.flag("hasAttachments").unwrap_or(false),
+            is_read: fields.flag("isRead").unwrap_or(true),
+            size_bytes,
+            at,
+        })
     }
 
     /// The message with this id, if the snapshot holds it.
@@ -339,4 +445,45 @@ impl Archive {
             .await
             .map_err(Error::repository(WHAT))
     }
+}
+
+/// The messages whose files are among the entries of a directory, with the size of their MIME, or of their JSON where there is none.
+fn messages_in(directory: &str, nodes: &[Node]) -> impl Iterator<Item = (MessageRef, u64)> {
+    let mut found: BTreeMap<String, (bool, u64)> = BTreeMap::new();
+    for node in nodes {
+        let name = node.name();
+        if let Some(stem) = name.strip_suffix(".eml") {
+            found.entry(stem.to_owned()).or_default().1 = node.size();
+        } else if let Some(stem) = name
+            .strip_suffix(".json")
+            .filter(|stem| !stem.ends_with(".att"))
+            && suffix_of(stem).is_some()
+        {
+            let message = found.entry(stem.to_owned()).or_default();
+            message.0 = true;
+            if message.1 == 0 {
+                message.1 = node.size();
+            }
+        }
+    }
+    let messages = found.into_iter().filter(|(_, (is_message, _))| *is_message);
+    messages.map(move |(stem, (_, size))| {
+        let path = format!("{directory}/{stem}");
+        (MessageRef { path }, size)
+    })
+}
+
+/// The month and the file of a message in the folder that lies at `folder`.
+fn place<'a>(folder: &str, path: &'a str) -> Option<(&'a str, &'a str)> {
+    let (directory, file) = path
+        .strip_prefix(folder)?
+        .strip_prefix('/')?
+        .rsplit_once('/')?;
+    let (month, _) = directory.rsplit_once('~').unwrap_or((directory, ""));
+    Some((month, file))
+}
+
+/// The last part of its path.
+fn file_name(at: &MessageRef) -> &str {
+    at.path.rsplit('/').next().unwrap_or_default()
 }

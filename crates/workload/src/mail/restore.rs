@@ -21,7 +21,7 @@ mod folders;
 mod report;
 mod selection;
 
-use futures_util::{StreamExt, stream};
+use futures_util::{FutureExt, StreamExt, stream};
 use graph::{Client, Scope};
 use jiff::{Timestamp, tz::TimeZone};
 use model::{AccountId, Clock, ItemId, RestoreId};
@@ -164,9 +164,12 @@ impl Restore<'_> {
                 Some((place, standing)) => self.known(place, standing, chunk).await?,
                 None => vec![Known::Missing; chunk.len()],
             };
-            let mut outcomes = stream::iter(chunk.iter().zip(known))
-                .map(|(at, known)| self.message(at, known, place))
-                .buffer_unordered(AT_ONCE);
+            // In boxes, or the compiler cannot tell that whoever restores may do so on any thread.
+            let each = chunk.iter().zip(known);
+            let each: Vec<_> = each
+                .map(|(at, known)| self.message(at, known, place).boxed())
+                .collect();
+            let mut outcomes = stream::iter(each).buffer_unordered(AT_ONCE);
             while let Some(item) = outcomes.next().await {
                 let item = item?;
                 (self.progress)(&item);

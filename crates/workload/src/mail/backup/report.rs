@@ -3,18 +3,35 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use model::{FailureCause, ItemFailure, ItemId, Skip};
+use tokio::sync::watch;
 
-/// Counts that grow while a run goes on, for whoever shows its progress.
+/// What a run and whoever watches it tell each other: counts that grow while it goes on, and that it shall end early.
 #[derive(Debug, Default)]
 pub struct Progress {
     messages: AtomicU64,
     bytes: AtomicU64,
+    stop: watch::Sender<bool>,
 }
 
 impl Progress {
     pub(crate) fn add(&self, messages: u64, bytes: u64) {
         self.messages.fetch_add(messages, Ordering::Relaxed);
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Asks the run to end early: it reads nothing more, and gives what it has. It waits for what it is fetching, which the service may hold back.
+    pub fn ask_to_stop(&self) {
+        self.stop.send_replace(true);
+    }
+
+    pub(crate) fn is_asked_to_stop(&self) -> bool {
+        *self.stop.borrow()
+    }
+
+    /// Waits until the run is asked to stop.
+    pub(crate) async fn asked_to_stop(&self) {
+        // The sender is `self`, so that the wait ends in no other way.
+        let _ = self.stop.subscribe().wait_for(|stop| *stop).await;
     }
 
     /// Messages recorded so far.
@@ -55,6 +72,8 @@ pub struct Report {
     pub containers: Vec<ContainerFailure>,
     /// Why the run ended before everything was read, if it did.
     pub stopped: Option<graph::Error>,
+    /// Somebody asked the run to end before everything was read, and it did.
+    pub interrupted: bool,
     /// What the comparison of everything with what was held found, in a run that made one.
     pub reconciliation: Option<Reconciliation>,
 }
@@ -85,7 +104,10 @@ impl Report {
     /// Whether everything that the mailbox holds is in the snapshot, but for skips.
     #[must_use]
     pub fn is_complete(&self) -> bool {
-        self.failures.is_empty() && self.containers.is_empty() && self.stopped.is_none()
+        self.failures.is_empty()
+            && self.containers.is_empty()
+            && self.stopped.is_none()
+            && !self.interrupted
     }
 
     /// What somebody should look at, although the run did all that it should.

@@ -78,6 +78,8 @@ struct Run<'a> {
     is_first: bool,
     reconciling: Reconciling,
     since_checkpoint: u64,
+    /// Something was left undone because somebody asked the run to stop.
+    interrupted: bool,
 }
 
 /// Whether everything is compared with what is held.
@@ -117,7 +119,17 @@ impl<'a> Run<'a> {
             gone: Vec::new(),
             failed: BTreeMap::new(),
             since_checkpoint: 0,
+            interrupted: false,
         })
+    }
+
+    /// Whether nothing more is to be read: nobody but an administrator can help, or somebody asked the run to stop.
+    fn is_over(&mut self) -> bool {
+        if self.recorder.stopped.is_some() {
+            return true;
+        }
+        self.interrupted |= self.ctx.progress.is_asked_to_stop();
+        self.interrupted
     }
 
     /// Brings the folders up to date.
@@ -154,7 +166,7 @@ impl<'a> Run<'a> {
     /// When it is due, lists every folder whole that goes on from a cursor, and brings what is held in line with it: a check, after which the
     /// run goes on like any other, from the cursors that it began with. A folder that cannot be listed whole is checked another time.
     async fn reconcile(&mut self) -> Result<()> {
-        if self.reconciling == Reconciling::No || self.recorder.stopped.is_some() {
+        if self.reconciling == Reconciling::No || self.is_over() {
             return Ok(());
         }
         self.reconciling = Reconciling::Now;
@@ -175,7 +187,7 @@ impl<'a> Run<'a> {
         self.moved.clear();
         self.recorder.check.end();
         let is_whole = unread.is_empty() && self.failed.is_empty();
-        self.reconciling = if is_whole && self.recorder.stopped.is_none() {
+        self.reconciling = if is_whole && !self.is_over() {
             Reconciling::Done
         } else {
             Reconciling::Due
@@ -189,7 +201,7 @@ impl<'a> Run<'a> {
 
     /// Reads what all folders report and records it.
     async fn listings(&mut self) -> Result<()> {
-        if self.recorder.stopped.is_some() {
+        if self.is_over() {
             return Ok(());
         }
         self.read(self.containers()).await
@@ -211,10 +223,12 @@ impl<'a> Run<'a> {
         let reading = listing::read(self.ctx, containers, events);
         let recording = async {
             let mut queue = queue;
-            while self.recorder.stopped.is_none() {
+            let progress = self.ctx.progress;
+            while !self.is_over() {
                 tokio::select! {
                     biased;
                     Some(fetched) = self.fetches.next(), if !self.fetches.is_empty() => self.take(fetched?).await?,
+                    () = progress.asked_to_stop() => {}
                     event = queue.recv() => match event {
                         Some(event) => self.event(event).await?,
                         None => break,
@@ -421,7 +435,7 @@ impl<'a> Run<'a> {
             let mut doubts: Vec<_> = self.recorder.doubts.drain().collect();
             doubts.sort();
             for some in doubts.chunks(DOUBTS_AT_ONCE) {
-                if self.recorder.stopped.is_some() {
+                if self.is_over() {
                     self.recorder.doubts.extend(some.iter().cloned());
                     continue;
                 }
@@ -431,7 +445,7 @@ impl<'a> Run<'a> {
                 self.drain().await?;
             }
         }
-        if self.recorder.stopped.is_none() {
+        if !self.is_over() {
             let now = self.ctx.clock.now();
             for (id, container) in std::mem::take(&mut self.recorder.doubts) {
                 self.recorder.doubtful(id, container, None, now);
@@ -443,7 +457,7 @@ impl<'a> Run<'a> {
     /// Settles what is in doubt, and takes out the folders that are gone.
     async fn settle(&mut self) -> Result<()> {
         self.settle_doubts().await?;
-        if self.recorder.stopped.is_some() {
+        if self.is_over() {
             return Ok(());
         }
         let gone = std::mem::take(&mut self.gone);
@@ -468,7 +482,10 @@ impl<'a> Run<'a> {
     async fn finish(mut self) -> Result<(Report, Draft)> {
         self.save_cursors();
         // A first run that read everything has nothing to be compared with.
-        let is_whole = self.is_first && self.failed.is_empty() && self.recorder.stopped.is_none();
+        let is_whole = self.is_first
+            && self.failed.is_empty()
+            && self.recorder.stopped.is_none()
+            && !self.interrupted;
         if is_whole || self.reconciling == Reconciling::Done {
             self.recorder.account.reconciled = Some(self.ctx.clock.now());
             self.recorder.account.save(&mut self.recorder.draft).await?;
@@ -484,6 +501,7 @@ impl<'a> Run<'a> {
         report.skips = self.recorder.ledger.skips().cloned().collect();
         report.containers = self.failed.into_values().collect();
         report.stopped = self.recorder.stopped;
+        report.interrupted = self.interrupted;
         if let Some(anomaly) = report.anomaly() {
             tracing::warn!(
                 ?anomaly,

@@ -1,0 +1,319 @@
+//! The work of a job, whatever its kind, and what it comes to. Who has the job, and for how long, is the worker's affair.
+
+use std::sync::{
+    Mutex, PoisonError,
+    atomic::{AtomicU64, Ordering},
+};
+
+use catalog::{Claim, ItemReport, JobKind, JobResult, Progress};
+use engine::{
+    backup::{self, Limits, Setting},
+    maintain, restore, verify,
+};
+use graph::{Client, Scope, WaitCause};
+use model::AccountId;
+use repository::PruneOptions;
+use workload::mail::{
+    backup as mail,
+    restore::{self as mail_restore, Destination},
+};
+
+use crate::{
+    Error, JobReport, Result, Selection, Service, TaskSettings,
+    points::{GONE, engine_account, snapshot_id},
+    runs::RestoreInput,
+};
+
+/// What a job counts while it works, for whoever shows its progress.
+#[derive(Default)]
+pub(crate) struct Meter {
+    /// What a backup counts, and how it is asked to stop.
+    pub(crate) mail: mail::Progress,
+    items: AtomicU64,
+    items_total: AtomicU64,
+    bytes: AtomicU64,
+    /// Whose waits are this job's, too.
+    client: Mutex<Option<Client>>,
+    /// What was told last.
+    told: Mutex<Option<Progress>>,
+}
+
+impl Meter {
+    fn watch(&self, client: &Client) {
+        *self.client.lock().unwrap_or_else(PoisonError::into_inner) = Some(client.clone());
+    }
+
+    pub(crate) fn progress(&self, claim: &Claim) -> Progress {
+        let client = self.client.lock().unwrap_or_else(PoisonError::into_inner);
+        Progress {
+            items: self.mail.messages() + self.items.load(Ordering::Relaxed),
+            items_total: self.items_total.load(Ordering::Relaxed),
+            bytes: self.mail.bytes() + self.bytes.load(Ordering::Relaxed),
+            waiting_for: client
+                .as_ref()
+                .and_then(|client| waiting(client, &claim.source))
+                .unwrap_or_default(),
+        }
+    }
+
+    /// Whether this is other than what was told last.
+    pub(crate) fn has_moved(&self, progress: Progress) -> bool {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let has_moved = told.as_ref() != Some(&progress);
+        *told = Some(progress);
+        has_moved
+    }
+}
+
+/// The longest wait of the account's requests, in words.
+fn waiting(client: &Client, account: &AccountId) -> Option<String> {
+    let waits = client
+        .waiting()
+        .into_iter()
+        .filter(|wait| match &wait.scope {
+            Scope::Outlook { mailbox } => mailbox == account,
+            Scope::Directory => wait.cause == WaitCause::SignIn,
+        });
+    let longest = waits.max_by_key(|wait| wait.left)?;
+    let service = match longest.scope {
+        Scope::Outlook { .. } => "Outlook",
+        Scope::Directory => "the directory",
+    };
+    let left_s = longest.left.as_secs() + u64::from(longest.left.subsec_nanos() > 0);
+    Some(format!(
+        "waiting {left_s} s for {service}: {}",
+        longest.cause
+    ))
+}
+
+/// What a job came to.
+pub(crate) struct Done {
+    pub(crate) result: JobResult,
+    pub(crate) report: JobReport,
+    /// For a backup: the snapshot that is accepted from now on, with its items and bytes.
+    pub(crate) accepted: Option<(String, u64, u64)>,
+    /// For a backup: all that is in the ledger.
+    pub(crate) failures: Option<Vec<ItemReport>>,
+    /// The number of the snapshots that were made.
+    pub(crate) token: u64,
+    /// It ended early, because it was asked to.
+    pub(crate) interrupted: bool,
+}
+
+impl Done {
+    pub(crate) fn new(result: JobResult) -> Self {
+        Self {
+            result,
+            report: JobReport::default(),
+            accepted: None,
+            failures: None,
+            token: 0,
+            interrupted: false,
+        }
+    }
+}
+
+/// Does the work.
+pub(crate) async fn perform(
+    service: Service,
+    claim: Claim,
+    meter: std::sync::Arc<Meter>,
+) -> Result<Done> {
+    let started = service.clock().elapsed();
+    let mut done = match claim.kind {
+        JobKind::Backup => back_up(&service, &claim, &meter).await,
+        JobKind::Restore => put_back(&service, &claim, &meter).await,
+        JobKind::Verify => read_again(&service, &claim, &meter).await,
+        JobKind::Maintain => tidy(&service, &claim).await,
+    }?;
+    let took = service.clock().elapsed().saturating_sub(started);
+    done.report.took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+    Ok(done)
+}
+
+async fn back_up(service: &Service, claim: &Claim, meter: &Meter) -> Result<Done> {
+    let of = service.catalog().organization(claim.organization);
+    let row = of.account(claim.account).await?;
+    let (vault, account) = (
+        service.vault(claim.organization).await?,
+        engine_account(&row),
+    );
+    if row.snapshot.is_some() && !vault.knows(&account.id)? {
+        return Err(GONE);
+    }
+    let task = of.task(claim.task).await?;
+    let client = service.client(claim.organization, task.connection).await?;
+    meter.watch(&client);
+    let setting = Setting {
+        vault: &vault,
+        graph: &client,
+        clock: service.clock(),
+        instance: &service.settings().instance,
+        limits: Limits::default(),
+    };
+    let token = claim.lease.fencing_token;
+    let outcome = backup::run_leased(setting, &account, token, &meter.mail).await?;
+    let report = &outcome.report;
+    let mut job = JobReport {
+        snapshot: outcome.snapshot.map(|id| id.to_string()),
+        added: report.added,
+        changed: report.changed,
+        marked: report.marked,
+        removed: report.removed,
+        bytes_added: report.bytes,
+        failures: report.failures.len() as u64,
+        skips: report.skips.len() as u64,
+        unread_folders: report.containers.len() as u64,
+        anomaly: report.anomaly().is_some(),
+        ..JobReport::default()
+    };
+    let mut accepted = None;
+    if let Some(id) = outcome.snapshot {
+        let archive = restore::archive(setting, &account, Some(id)).await?;
+        let (items, size_bytes) = archive.totals().await.map_err(unreadable)?;
+        (job.items, job.size_bytes) = (items, size_bytes);
+        accepted = Some((id.to_string(), items, size_bytes));
+    }
+    let result = match &report.stopped {
+        Some(error) => {
+            // The restore point has what was copied until then; but whoever looks must see that copying ended.
+            job.error = Some(error.to_string());
+            JobResult::Failed
+        }
+        None if report.is_complete() => JobResult::Success,
+        None => JobResult::Partial,
+    };
+    Ok(Done {
+        result,
+        accepted,
+        failures: Some(report.failures.iter().map(item_report).collect()),
+        token: outcome.token,
+        interrupted: report.interrupted,
+        report: job,
+    })
+}
+
+fn item_report(failure: &model::ItemFailure) -> ItemReport {
+    ItemReport {
+        item: failure.item.to_string(),
+        cause: failure.cause,
+        attempts: u64::from(failure.attempts),
+        first_seen_at: failure.first,
+        last_tried_at: failure.last,
+    }
+}
+
+async fn put_back(service: &Service, claim: &Claim, meter: &Meter) -> Result<Done> {
+    let input: RestoreInput = serde_json::from_str(&claim.input).map_err(|_| {
+        Error::Invalid(
+            "the restore was written down by another version of Keepwell: order it again",
+        )
+    })?;
+    let of = service.catalog().organization(claim.organization);
+    let source = engine_account(&of.account(claim.account).await?);
+    let target = of.account(input.target).await?;
+    let task = of.task(target.task).await?;
+    let client = service.client(claim.organization, task.connection).await?;
+    meter.watch(&client);
+    let vault = service.vault(claim.organization).await?;
+    let setting = Setting {
+        vault: &vault,
+        graph: &client,
+        clock: service.clock(),
+        instance: &service.settings().instance,
+        limits: Limits::default(),
+    };
+    let snapshot = input.snapshot.as_deref().map(snapshot_id).transpose()?;
+    let archive = restore::archive(setting, &source, snapshot).await?;
+    let destination = match input.new_folder {
+        Some(name) => Destination::NewFolder { name },
+        None => Destination::InPlace,
+    };
+    let selections = match input.selection {
+        Selection::Messages(ids) => ids
+            .into_iter()
+            .map(mail_restore::Selection::Message)
+            .collect(),
+        Selection::Folder(id) => vec![mail_restore::Selection::Folder(id)],
+        Selection::Mailbox => vec![mail_restore::Selection::Mailbox],
+    };
+    let mut job = JobReport::default();
+    for selection in selections {
+        let order = restore::Order {
+            source: &source,
+            target: &target.source,
+            selection,
+            destination: destination.clone(),
+            restore: input.restore.clone(),
+        };
+        let report = restore::run(setting, &archive, &order, &|item| {
+            meter.items.fetch_add(1, Ordering::Relaxed);
+            meter.bytes.fetch_add(item.bytes, Ordering::Relaxed);
+        })
+        .await?;
+        job.restored += report.restored;
+        job.already_there += report.already_there + report.identical;
+        job.failures += report.failed;
+    }
+    let result = match (job.failures, job.restored + job.already_there) {
+        (0, _) => JobResult::Success,
+        (_, 0) => JobResult::Failed,
+        _ => JobResult::Partial,
+    };
+    Ok(Done {
+        report: job,
+        ..Done::new(result)
+    })
+}
+
+async fn read_again(service: &Service, claim: &Claim, meter: &Meter) -> Result<Done> {
+    let of = service.catalog().organization(claim.organization);
+    let account = engine_account(&of.account(claim.account).await?);
+    let vault = service.vault(claim.organization).await?;
+    let report = verify::run(service.local(&vault), &account, |progress| {
+        meter.items.store(progress.packs, Ordering::Relaxed);
+        meter
+            .items_total
+            .store(progress.packs_total, Ordering::Relaxed);
+        meter.bytes.store(progress.bytes, Ordering::Relaxed);
+    })
+    .await?;
+    let result = match report.is_sound() {
+        true => JobResult::Success,
+        false => JobResult::Failed,
+    };
+    let mut done = Done::new(result);
+    done.report.damaged = report.damage.len() as u64;
+    if !report.is_sound() {
+        done.report.error = Some(
+            "the repository is damaged: the next backup repairs it and fetches again what is lost"
+                .to_owned(),
+        );
+    }
+    Ok(done)
+}
+
+async fn tidy(service: &Service, claim: &Claim) -> Result<Done> {
+    let of = service.catalog().organization(claim.organization);
+    let account = engine_account(&of.account(claim.account).await?);
+    let settings = TaskSettings::from_text(&of.task(claim.task).await?.settings)?;
+    let vault = service.vault(claim.organization).await?;
+    let local = service.local(&vault);
+    let mut done = Done::new(JobResult::Success);
+    let policy = settings.retention.policy();
+    if !policy.is_empty() {
+        let zone = settings.time_zone()?;
+        let outcome = maintain::forget(local, &account, &policy, &zone, false).await?;
+        done.report.forgotten = outcome.forgotten.removed.len() as u64;
+    }
+    let pruned = maintain::prune(local, &account, PruneOptions::default(), |_| ()).await?;
+    done.report.bytes_freed = pruned.deleted_bytes;
+    Ok(done)
+}
+
+fn unreadable(source: workload::Error) -> Error {
+    Error::Engine(engine::Error::Workload {
+        what: "the restore point could not be read back",
+        source,
+    })
+}

@@ -1,0 +1,8 @@
+//! The service with an emulated tenant, on SQLite and on PostgreSQL.
+
+mod connections;
+mod isolation;
+mod journey;
+mod schedule;
+mod stage;
+mod workers;

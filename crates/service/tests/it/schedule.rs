@@ -1,0 +1,172 @@
+//! The scheduler: what is due, once, whoever looks and however late.
+
+use std::{sync::Arc, time::Duration};
+
+use anyhow::{Context, Result};
+use catalog::{JobKind, RunCause, Status};
+use emulator::Settings as World;
+use model::SimulatedClock;
+use service::{Pace, Retention, Schedule, TaskSettings};
+
+use crate::stage::{Customer, Stage, on_both, world};
+
+const HOUR: Duration = Duration::from_secs(3_600);
+
+/// Two mailboxes, and a time that passes when the test says so, and in the waits of workers.
+async fn stage(database: String) -> Result<(Stage, SimulatedClock)> {
+    let folder = tempfile::tempdir()?;
+    let clock = SimulatedClock::new("2026-11-22T08:00:00Z".parse()?);
+    let world = World::new(world(folder.path(), &[("ada", 2), ("zoe", 2)])?);
+    // While a statement is under way the time may pass by many waits.
+    let pace = Pace {
+        lease: 24 * HOUR,
+        ..Pace::default()
+    };
+    let stage = Stage::start_world(database, world, Arc::new(clock.clone()), pace).await?;
+    Ok((stage, clock))
+}
+
+/// How many runs there were for this cause, and how many jobs in the last of them.
+async fn runs(stage: &Stage, customer: Customer, cause: RunCause) -> Result<(usize, usize)> {
+    let of = stage.service.catalog().organization(customer.organization);
+    let mut runs = of.runs(customer.task, None, 100).await?;
+    runs.retain(|run| run.cause == cause);
+    match runs.first() {
+        Some(last) => Ok((runs.len(), stage.jobs(customer, last.id).await?.len())),
+        None => Ok((0, 0)),
+    }
+}
+
+/// Lets a worker do what is queued.
+async fn work(stage: &Stage, customer: Customer) -> Result<()> {
+    let of = stage.service.catalog().organization(customer.organization);
+    for run in of.runs(customer.task, None, 100).await? {
+        if run.finished_at.is_none() {
+            stage.work_off(customer, run.id).await?;
+        }
+    }
+    Ok(())
+}
+
+on_both! {
+    /// Abuse 61.
+    async fn what_is_due_begins_once_however_late_and_whoever_looks(database: String) -> Result<()> {
+        let (stage, clock) = stage(database).await?;
+        let settings = TaskSettings { schedule: Schedule::TimesADay(1), activate_new: true, ..TaskSettings::default() };
+        let customer = stage.customer_with("fabrikam", &settings).await?;
+        let other = stage.another("second", 1).await?;
+        stage.service.tick().await;
+        assert_eq!(runs(&stage, customer, RunCause::Schedule).await?, (1, 2), "new accounts are active, and were never backed up");
+        other.tick().await;
+        work(&stage, customer).await?;
+        tokio::join!(stage.service.tick(), other.tick());
+        assert_eq!(runs(&stage, customer, RunCause::Schedule).await?.0, 1, "nothing is due again today");
+        // Everybody was asleep for three days.
+        clock.advance(72 * HOUR);
+        tokio::join!(stage.service.tick(), other.tick());
+        let (count, _) = runs(&stage, customer, RunCause::Schedule).await?;
+        work(&stage, customer).await?;
+        let of = stage.service.catalog().organization(customer.organization);
+        for account in stage.accounts(customer).await? {
+            let backups = of.account_jobs(account.key, 100).await?;
+            let backups = backups.iter().filter(|job| job.kind == JobKind::Backup);
+            assert_eq!(backups.count(), 2, "once for the three days");
+        }
+        tokio::join!(stage.service.tick(), other.tick());
+        assert_eq!(runs(&stage, customer, RunCause::Schedule).await?.0, count);
+        Ok(())
+    }
+
+    async fn accounts_come_and_go_with_the_source(database: String) -> Result<()> {
+        let (stage, clock) = stage(database).await?;
+        let settings = TaskSettings { schedule: Schedule::Manual, activate_new: true, ..TaskSettings::default() };
+        let customer = stage.customer_with("fabrikam", &settings).await?;
+        stage.service.tick().await;
+        let statuses = async || -> Result<Vec<(String, Status)>> {
+            let accounts = stage.accounts(customer).await?;
+            Ok(accounts.into_iter().map(|account| (account.name, account.status)).collect())
+        };
+        let both = |zoe| vec![("ada".to_owned(), Status::Active), ("zoe".to_owned(), zoe)];
+        assert_eq!(statuses().await?, both(Status::Active));
+        let tenant = stage.emulator.tenant();
+        let zoe = tenant.users().into_iter().find(|user| user.display_name() == "zoe").context("zoe")?;
+        tenant.remove_user(zoe.id);
+        stage.service.tick().await;
+        assert_eq!(statuses().await?, both(Status::Active), "accounts are looked for once a day");
+        clock.advance(25 * HOUR);
+        stage.service.tick().await;
+        assert_eq!(statuses().await?, both(Status::Archived));
+        tenant.set_user((*zoe).clone());
+        tenant.set_mailbox(zoe.id, emulator::Mailbox::new(zoe.id, &zoe.principal_name));
+        let back = stage.service.discover(customer.organization, customer.task).await?;
+        assert_eq!((back.found, back.new, back.gone, back.back), (2, 0, 0, 1));
+        assert_eq!(statuses().await?, both(Status::Active));
+        Ok(())
+    }
+
+    async fn repositories_are_tidied_and_restore_points_forgotten(database: String) -> Result<()> {
+        let (stage, clock) = stage(database).await?;
+        let settings = TaskSettings {
+            schedule: Schedule::TimesADay(24),
+            activate_new: true,
+            retention: Retention { last: 1, ..Retention::default() },
+            ..TaskSettings::default()
+        };
+        let customer = stage.customer_with("fabrikam", &settings).await?;
+        stage.service.tick().await;
+        work(&stage, customer).await?;
+        let ada = stage.accounts(customer).await?.remove(0);
+        let points = async || stage.service.restore_points(customer.organization, ada.key).await;
+        assert_eq!(points().await?.len(), 1);
+        stage.arrives(&ada)?;
+        clock.advance(2 * HOUR);
+        stage.service.tick().await;
+        work(&stage, customer).await?;
+        assert_eq!(runs(&stage, customer, RunCause::Maintenance).await?.0, 0, "a day has not passed");
+        assert_eq!(points().await?.len(), 2);
+        clock.advance(24 * HOUR);
+        stage.service.tick().await;
+        work(&stage, customer).await?;
+        stage.service.tick().await;
+        work(&stage, customer).await?;
+        assert!(runs(&stage, customer, RunCause::Maintenance).await?.0 >= 1);
+        assert_eq!(points().await?.len(), 1);
+        Ok(())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn accounts_without_a_licence_are_taken_when_the_task_says_so() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let database = format!("sqlite:{}", folder.path().join("catalog.db").display());
+    let world = World::new(emulator::World::new().users(6, 7));
+    let stage = Stage::start_world(
+        database,
+        world,
+        model::SystemClock::shared(),
+        Pace::default(),
+    )
+    .await?;
+    let mut settings = TaskSettings::default();
+    let customer = stage.customer_with("fabrikam", &settings).await?;
+    let found = stage
+        .service
+        .discover(customer.organization, customer.task)
+        .await?;
+    assert_eq!(
+        (found.found, found.gone),
+        (4, 0),
+        "a shared mailbox and a room have no licence"
+    );
+    settings.unlicensed = true;
+    stage
+        .service
+        .set_settings(customer.organization, customer.task, &settings)
+        .await?;
+    let found = stage
+        .service
+        .discover(customer.organization, customer.task)
+        .await?;
+    assert_eq!((found.found, found.new), (6, 2));
+    Ok(())
+}

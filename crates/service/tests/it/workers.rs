@@ -1,0 +1,214 @@
+//! Workers: beside each other, dying, told to stop, and overtaken.
+
+use std::{collections::HashSet, time::Duration};
+
+use anyhow::{Context, Result};
+use catalog::{JobResult, JobState, LastResult};
+use emulator::FaultRule;
+use jiff::SignedDuration;
+use service::{JobReport, Which};
+
+use crate::stage::{Stage, Worker, on_both};
+
+const MIME: &str = "/users/{user}/messages/{message}/$value";
+
+/// Answers come slowly from the so-manieth message on.
+fn slow(stage: &Stage, after: u64, delay_ms: u64) -> Result<()> {
+    stage.emulator.add_fault(FaultRule {
+        after,
+        delay_ms,
+        ..FaultRule::on(MIME)
+    })?;
+    Ok(())
+}
+
+/// So many processes with a worker each race over more accounts than they have hands.
+async fn race(database: String, workers: usize) -> Result<()> {
+    let names: Vec<String> = (0..40).map(|n| format!("person{n:02}")).collect();
+    let people: Vec<(&str, usize)> = names.iter().map(|name| (name.as_str(), 2)).collect();
+    let stage = Stage::start(database, &people).await?;
+    let customer = stage.customer("fabrikam").await?;
+    let mut running = Vec::new();
+    let mut services = Vec::new();
+    for n in 0..workers {
+        let service = stage.another(&format!("worker{n}"), 2).await?;
+        running.push(Worker::of(&service));
+        services.push(service);
+    }
+    let run = stage
+        .service
+        .backup_now(customer.organization, customer.task, Which::All)
+        .await?;
+    stage.over(customer, run).await?;
+    for worker in running {
+        worker.end().await?;
+    }
+    let jobs = stage.jobs(customer, run).await?;
+    assert_eq!(jobs.len(), 40);
+    assert!(
+        jobs.iter()
+            .all(|job| job.result == Some(JobResult::Success) && job.attempts == 1),
+        "{jobs:?}"
+    );
+    assert_eq!(
+        jobs.iter()
+            .map(|job| job.account)
+            .collect::<HashSet<_>>()
+            .len(),
+        40
+    );
+    for account in stage.accounts(customer).await? {
+        let points = stage
+            .service
+            .restore_points(customer.organization, account.key)
+            .await?;
+        let made: Vec<_> = points.iter().map(|point| point.items).collect();
+        assert_eq!(made, [Some(2)], "nobody backed it up twice");
+    }
+    Ok(())
+}
+
+on_both! {
+    /// Abuse 59.
+    async fn two_workers_never_have_the_same_job(database: String) -> Result<()> {
+        race(database, 2).await
+    }
+
+    /// Abuse 59.
+    async fn sixteen_workers_never_have_the_same_job(database: String) -> Result<()> {
+        race(database, 16).await
+    }
+
+    /// Abuse 60.
+    async fn the_job_of_a_worker_that_dies_is_finished_by_another(database: String) -> Result<()> {
+        let stage = Stage::start(database, &[("ada", 20)]).await?;
+        let customer = stage.customer("fabrikam").await?;
+        slow(&stage, 8, 600_000)?;
+        let run = stage.service.backup_now(customer.organization, customer.task, Which::All).await?;
+        let worker = Worker::of(&stage.service);
+        stage.job_is(customer, run, JobState::Running, 8).await?;
+        worker.kill().await;
+        stage.emulator.clear_faults();
+        let other = stage.another("second", 1).await?;
+        let worker = Worker::of(&other);
+        stage.over(customer, run).await?;
+        worker.end().await?;
+        let job = stage.jobs(customer, run).await?.remove(0);
+        assert_eq!((job.result, job.attempts), (Some(JobResult::Success), 2));
+        let account = stage.accounts(customer).await?.remove(0);
+        assert_eq!((account.items, account.last_result), (20, LastResult::Success));
+        let folder = stage.data().join("organizations").join(customer.organization.to_string());
+        let key = stage.service.emergency_kit(customer.organization).await?.recovery_key;
+        let vault = engine::Vault::with_key(&folder, zeroize::Zeroizing::new(*key.as_bytes()))?;
+        for restic in testkit::restic::both() {
+            restic.check(&vault.repository_path(&account.source), &vault.password(&account.source)?)?;
+        }
+        Ok(())
+    }
+
+    async fn a_paused_run_leaves_a_restore_point_and_goes_on_from_there(database: String) -> Result<()> {
+        let stage = Stage::start(database, &[("ada", 60)]).await?;
+        let customer = stage.customer("fabrikam").await?;
+        slow(&stage, 0, 150)?;
+        let (service, organization) = (&stage.service, customer.organization);
+        let run = service.backup_now(organization, customer.task, Which::All).await?;
+        let worker = Worker::of(service);
+        stage.job_is(customer, run, JobState::Running, 10).await?;
+        service.pause(organization, run).await?;
+        let job = stage.job_is(customer, run, JobState::Paused, 10).await?;
+        assert!(job.progress.items < 60, "{}", job.progress.items);
+        let account = stage.accounts(customer).await?.remove(0);
+        let points = service.restore_points(organization, account.key).await?;
+        assert_eq!(points.len(), 1);
+        assert!(points[0].partial);
+        let held = service.archive(organization, account.key, None).await?.totals().await?.0;
+        assert!((10..60).contains(&held), "{held}");
+        stage.emulator.clear_faults();
+        service.resume(organization, run).await?;
+        stage.over(customer, run).await?;
+        worker.end().await?;
+        let job = stage.jobs(customer, run).await?.remove(0);
+        let report = JobReport::from_text(&job.outcome).context("a report")?;
+        assert_eq!((job.result, report.items, report.added), (Some(JobResult::Success), 60, 60 - held));
+        assert!(!service.restore_points(organization, account.key).await?[0].partial);
+        Ok(())
+    }
+
+    async fn a_cancelled_run_is_over_and_what_it_has_stays(database: String) -> Result<()> {
+        let stage = Stage::start(database, &[("ada", 60), ("zoe", 2)]).await?;
+        let customer = stage.customer("fabrikam").await?;
+        slow(&stage, 0, 150)?;
+        let service = stage.another("one at a time", 1).await?;
+        let run = service.backup_now(customer.organization, customer.task, Which::All).await?;
+        let worker = Worker::of(&service);
+        stage.until("messages come in", async || {
+            Ok(stage.jobs(customer, run).await?.iter().any(|job| job.progress.items >= 6))
+        }).await?;
+        service.cancel(customer.organization, run).await?;
+        stage.over(customer, run).await?;
+        worker.end().await?;
+        let jobs = stage.jobs(customer, run).await?;
+        assert!(jobs.iter().all(|job| job.state == JobState::Cancelled && job.result.is_none()), "{jobs:?}");
+        let accounts = stage.accounts(customer).await?;
+        assert!(accounts.iter().all(|account| account.last_result == LastResult::NeverRun), "{accounts:?}");
+        assert_eq!(service.restore_points(customer.organization, accounts[0].key).await?.len(), 1);
+        assert!(service.pause(customer.organization, run).await.is_err(), "it is over");
+        Ok(())
+    }
+
+    /// Abuse 67: SIGTERM tells the worker to stop.
+    async fn a_worker_that_is_told_to_stop_gives_its_job_back(database: String) -> Result<()> {
+        let stage = Stage::start(database, &[("ada", 60)]).await?;
+        let customer = stage.customer("fabrikam").await?;
+        slow(&stage, 10, 150)?;
+        let (service, organization) = (&stage.service, customer.organization);
+        let run = service.backup_now(organization, customer.task, Which::All).await?;
+        let worker = Worker::of(service);
+        stage.job_is(customer, run, JobState::Running, 12).await?;
+        worker.end().await?;
+        let job = stage.jobs(customer, run).await?.remove(0);
+        assert_eq!((job.state, job.attempts), (JobState::Queued, 1));
+        stage.emulator.clear_faults();
+        stage.work_off(customer, run).await?;
+        let job = stage.jobs(customer, run).await?.remove(0);
+        assert_eq!((job.result, job.attempts), (Some(JobResult::Success), 2));
+        Ok(())
+    }
+
+    /// Abuse 67: also when the answers that it waits for do not come.
+    async fn a_worker_whose_requests_hang_stops_in_time(database: String) -> Result<()> {
+        let stage = Stage::start(database, &[("ada", 20)]).await?;
+        let customer = stage.customer("fabrikam").await?;
+        slow(&stage, 8, 600_000)?;
+        let run = stage.service.backup_now(customer.organization, customer.task, Which::All).await?;
+        let worker = Worker::of(&stage.service);
+        stage.job_is(customer, run, JobState::Running, 8).await?;
+        worker.end().await?;
+        assert_eq!(stage.jobs(customer, run).await?[0].state, JobState::Queued);
+        Ok(())
+    }
+
+    /// Abuse 59: the worker was asleep, and another one has its job.
+    async fn a_worker_that_lost_its_lease_writes_nothing(database: String) -> Result<()> {
+        let stage = Stage::start(database, &[("ada", 20)]).await?;
+        let customer = stage.customer("fabrikam").await?;
+        slow(&stage, 8, 600_000)?;
+        let run = stage.service.backup_now(customer.organization, customer.task, Which::All).await?;
+        let worker = Worker::of(&stage.service);
+        stage.job_is(customer, run, JobState::Running, 8).await?;
+        let (catalog, later) = (stage.service.catalog(), stage.clock.now() + SignedDuration::from_hours(1));
+        let lease = Duration::from_secs(3_600);
+        let claim = catalog.claim("thief", lease, later).await?.context("the lease is over, as the thief's clock says")?;
+        let mut changes = stage.service.changed();
+        // It drops the work and says so; then it has no job left to stop for.
+        changes.recv().await?;
+        stage.emulator.clear_faults();
+        worker.end().await?;
+        let job = stage.jobs(customer, run).await?.remove(0);
+        assert_eq!((job.state, job.result, job.attempts), (JobState::Running, None, 2));
+        let account = stage.accounts(customer).await?.remove(0);
+        assert_eq!((account.snapshot.clone(), account.last_success_at), (None, None));
+        catalog.give_back(&claim.lease, later, later).await?;
+        Ok(())
+    }
+}
