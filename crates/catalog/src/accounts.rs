@@ -497,6 +497,37 @@ impl Organization {
 }
 
 impl Catalog {
+    /// Notes what an account's repository says of its newest snapshot, with the items and bytes in it: for a database that was lost.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub async fn accept_snapshot(
+        &self,
+        key: AccountKey,
+        snapshot: &str,
+        (items, bytes): (u64, u64),
+        partial: bool,
+        time: Timestamp,
+    ) -> Result<()> {
+        let result = match partial {
+            true => LastResult::Partial,
+            false => LastResult::Success,
+        };
+        sqlx::query(
+            "UPDATE accounts SET snapshot = $2, items = $3, size_bytes = $4, last_result = $5, last_attempt_at = $6, last_success_at = $6 WHERE id = $1",
+        )
+        .bind(key.to_string())
+        .bind(snapshot)
+        .bind(signed(items))
+        .bind(signed(bytes))
+        .bind(result.word())
+        .bind(micros(time))
+        .execute(&self.pool)
+        .await
+        .map_err(sql("note a snapshot"))?;
+        Ok(())
+    }
+
     /// Sees to it that no fencing token up to `token` is given out again for an account: its repository says that a run had that one. For a
     /// database that was restored from an older copy.
     ///

@@ -27,7 +27,8 @@ pub fn latest(snapshots: &[(SnapshotId, Snapshot)]) -> Option<&(SnapshotId, Snap
 }
 
 /// The fencing token of the run that made the snapshot; 0 for one that Keepwell did not make.
-pub(crate) fn token(snapshot: &Snapshot) -> u64 {
+#[must_use]
+pub fn token(snapshot: &Snapshot) -> u64 {
     let tokens = snapshot
         .tags
         .iter()

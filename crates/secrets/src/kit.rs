@@ -11,6 +11,8 @@ use crate::{Key, server_key::checksum};
 
 /// The line with the key begins so.
 const LABEL: &str = "Recovery key:";
+/// The line with the organization's name begins so.
+const NAME: &str = "Organization:";
 /// Digits in a group, for eyes and for the telephone.
 const GROUP: usize = 8;
 
@@ -52,7 +54,7 @@ impl EmergencyKit {
         let mut text = Zeroizing::new(String::with_capacity(2_000));
         let _ = write!(
             text,
-            "KEEPWELL EMERGENCY KIT\n\nOrganization: {organization}\nMade on:      {made_on}\n\n{LABEL}"
+            "KEEPWELL EMERGENCY KIT\n\n{NAME} {organization}\nMade on:      {made_on}\n\n{LABEL}"
         );
         for group in 0..digits.len() / GROUP {
             let separator = if group % 3 == 0 { "\n   " } else { "" };
@@ -90,6 +92,16 @@ impl EmergencyKit {
             return Err(KitError::Damaged);
         }
         Ok(Key::from_bytes(key))
+    }
+
+    /// The organization's name on a page, if it is there.
+    #[must_use]
+    pub fn organization(text: &str) -> Option<String> {
+        let name = text
+            .lines()
+            .find_map(|line| line.strip_prefix(NAME))?
+            .trim();
+        (!name.is_empty()).then(|| name.to_owned())
     }
 }
 
@@ -138,7 +150,11 @@ mod tests {
             let key = EmergencyKit::recovery_key(&typed).expect("a kit");
             assert_eq!(key.as_bytes(), kit.recovery_key.as_bytes());
         }
-        assert!(text.contains("Organization: Fabrikam"));
+        assert_eq!(
+            EmergencyKit::organization(&text).as_deref(),
+            Some("Fabrikam")
+        );
+        assert_eq!(EmergencyKit::organization("Organization: \n"), None);
     }
 
     #[test]

@@ -336,7 +336,7 @@ async fn tenant_name(client: &Client) -> Option<String> {
 }
 
 /// Where a connection's credential is kept, sealed by the organization's key.
-fn credential_place(connection: &str) -> Place<'_> {
+pub(crate) fn credential_place(connection: &str) -> Place<'_> {
     Place {
         table: "connections",
         column: "credential_sealed",

@@ -49,6 +49,9 @@ pub enum Error {
         #[source]
         source: secrets::SealError,
     },
+    /// A text is no emergency kit.
+    #[error("this is no emergency kit")]
+    Kit(#[from] secrets::KitError),
     /// A task's settings cannot be.
     #[error(transparent)]
     Settings(#[from] SettingsError),
@@ -98,7 +101,7 @@ impl Error {
             Self::Sealed { .. } | Self::Gone(_) => Kind::Corrupt,
             Self::NotFound(_) => Kind::NotFound,
             Self::Busy(_) => Kind::Conflict,
-            Self::Settings(_) | Self::Invalid(_) => Kind::Invalid,
+            Self::Kit(_) | Self::Settings(_) | Self::Invalid(_) => Kind::Invalid,
             Self::Folder { .. } => Kind::Unavailable,
         }
     }

@@ -72,10 +72,11 @@ struct Attending {
     held_until: Duration,
 }
 
-/// Why the work on a job is no longer waited for.
-enum Ending {
-    /// It came to an end of its own.
-    Over(Result<crate::Result<Done>, tokio::task::JoinError>),
+/// What the work on a job came to, unless it panicked.
+type Over = Result<crate::Result<Done>, tokio::task::JoinError>;
+
+/// Why the work on a job is given up.
+enum Halt {
     /// It was told to stop.
     Stopped,
     /// Its lease is another worker's.
@@ -107,21 +108,21 @@ impl Attending {
         );
         let mut work = AbortOnDropHandle::new(tokio::spawn(work));
         let ending = self.attend(&mut work, &stop).await;
-        if !matches!(ending, Ending::Over(_)) {
+        if ending.is_err() {
             // Only when it has really ended may somebody else begin.
             work.abort();
             let _ = work.await;
         }
         match ending {
-            Ending::Over(Ok(Ok(done))) if done.interrupted => self.give_back(None).await,
-            Ending::Over(Ok(Ok(done))) => self.finish(done).await,
-            Ending::Over(Ok(Err(error))) => self.failed(error).await,
-            Ending::Over(Err(_)) => {
+            Ok(Ok(Ok(done))) if done.interrupted => self.give_back(None).await,
+            Ok(Ok(Ok(done))) => self.finish(done).await,
+            Ok(Ok(Err(error))) => self.failed(error).await,
+            Ok(Err(_)) => {
                 let why = "Keepwell itself gave up on it: report this to whoever makes it";
                 self.fail(why.to_owned()).await;
             }
-            Ending::Stopped => self.give_back(None).await,
-            Ending::Lost => {
+            Err(Halt::Stopped) => self.give_back(None).await,
+            Err(Halt::Lost) => {
                 tracing::warn!(job = %self.claim.lease.job, "a job's lease is lost: its work is dropped")
             }
         }
@@ -133,14 +134,14 @@ impl Attending {
         &mut self,
         work: &mut AbortOnDropHandle<crate::Result<Done>>,
         stop: &CancellationToken,
-    ) -> Ending {
+    ) -> Result<Over, Halt> {
         let clock = self.service.clock().clone();
         let pace = self.service.settings().pace;
         let step = pace.progress.min(pace.lease / 3);
         let mut told_to_stop: Option<Duration> = None;
         loop {
             tokio::select! {
-                over = &mut *work => return Ending::Over(over),
+                over = &mut *work => return Ok(over),
                 () = stop.cancelled(), if told_to_stop.is_none() => {
                     told_to_stop = Some(clock.elapsed());
                 }
@@ -149,14 +150,14 @@ impl Attending {
                     Some(Wanted::Pause | Wanted::Cancel) => {
                         told_to_stop.get_or_insert(clock.elapsed());
                     }
-                    None if clock.elapsed() >= self.held_until => return Ending::Lost,
+                    None if clock.elapsed() >= self.held_until => return Err(Halt::Lost),
                     None => {}
                 },
             }
             if let Some(since) = told_to_stop {
                 // What a backup has is worth a restore point. A restore goes on from what is there, the others from the beginning.
                 if self.claim.kind != JobKind::Backup || clock.elapsed() - since >= pace.grace {
-                    return Ending::Stopped;
+                    return Err(Halt::Stopped);
                 }
                 self.meter.mail.ask_to_stop();
             }

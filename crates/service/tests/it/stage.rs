@@ -57,7 +57,8 @@ pub(crate) struct Stage {
     pub(crate) clock: SharedClock,
     key: ServerKey,
     data: TempDir,
-    pace: Pace,
+    /// Of the services that are opened from now on.
+    pub(crate) pace: Pace,
 }
 
 /// An organization with a task under a connection that works.

@@ -3,10 +3,10 @@
 use std::{collections::HashSet, time::Duration};
 
 use anyhow::{Context, Result};
-use catalog::{JobResult, JobState, LastResult};
+use catalog::{Job, JobResult, JobState, LastResult};
 use emulator::FaultRule;
 use jiff::SignedDuration;
-use service::{JobReport, Which};
+use service::{JobReport, Pace, Which};
 
 use crate::stage::{Stage, Worker, on_both};
 
@@ -26,8 +26,13 @@ fn slow(stage: &Stage, after: u64, delay_ms: u64) -> Result<()> {
 async fn race(database: String, workers: usize) -> Result<()> {
     let names: Vec<String> = (0..40).map(|n| format!("person{n:02}")).collect();
     let people: Vec<(&str, usize)> = names.iter().map(|name| (name.as_str(), 2)).collect();
-    let stage = Stage::start(database, &people).await?;
+    let mut stage = Stage::start(database, &people).await?;
     let customer = stage.customer("fabrikam").await?;
+    // No lease ends meanwhile, however busy the machine is.
+    stage.pace = Pace {
+        look: Duration::from_millis(50),
+        ..Pace::default()
+    };
     let mut running = Vec::new();
     let mut services = Vec::new();
     for n in 0..workers {
@@ -45,10 +50,11 @@ async fn race(database: String, workers: usize) -> Result<()> {
     }
     let jobs = stage.jobs(customer, run).await?;
     assert_eq!(jobs.len(), 40);
+    let is_odd = |job: &&Job| job.result != Some(JobResult::Success) || job.attempts != 1;
     assert!(
-        jobs.iter()
-            .all(|job| job.result == Some(JobResult::Success) && job.attempts == 1),
-        "{jobs:?}"
+        !jobs.iter().any(|job| is_odd(&job)),
+        "{:?}",
+        jobs.iter().find(is_odd)
     );
     assert_eq!(
         jobs.iter()

@@ -254,6 +254,11 @@ impl<'a> Run<'a> {
                     self.moved.insert(container.clone());
                 }
                 for item in items {
+                    // A page can take as long as a minute. What was not recorded of it is reported again, because no cursor passes it.
+                    if self.ctx.progress.is_asked_to_stop() {
+                        self.interrupted = true;
+                        return Ok(());
+                    }
                     self.item(&container, item).await?;
                 }
                 if let Some(next) = next
