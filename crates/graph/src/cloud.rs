@@ -79,9 +79,22 @@ impl Cloud {
 
     /// `{login}/{tenant}/oauth2/v2.0/token`, which is also the audience of a certificate's assertion.
     pub(crate) fn token_endpoint(&self, tenant: &str) -> Result<Url> {
-        self.login
-            .join(&format!("{tenant}/oauth2/v2.0/token"))
-            .map_err(|_| Error::invalid("the tenant is no part of a URL"))
+        self.login(tenant, "oauth2/v2.0/token")
+    }
+
+    /// `{login}/{tenant}/{path}`
+    pub(crate) fn login(&self, tenant: &str, path: &str) -> Result<Url> {
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '.' || c == '-';
+        let is_one = !tenant.is_empty() && !tenant.starts_with('.') && tenant.chars().all(is_plain);
+        is_one
+            .then(|| self.login.join(&format!("{tenant}/{path}")).ok())
+            .flatten()
+            .ok_or_else(|| Error::invalid("the tenant is no part of a URL"))
+    }
+
+    /// Whether an address is the login host's own.
+    pub(crate) fn is_login(&self, url: &Url) -> bool {
+        url.origin() == self.login.origin() && url.username().is_empty() && url.password().is_none()
     }
 
     /// The permission asked for: all that the tenant has granted to the application.

@@ -17,7 +17,7 @@ use model::{SharedClock, TenantId};
 use rand::{TryRng, rngs::SysRng};
 use serde::{Deserialize, de::DeserializeOwned};
 use sha2::{Digest, Sha256};
-use url::{Url, form_urlencoded};
+use url::Url;
 use zeroize::Zeroizing;
 
 use crate::{
@@ -212,12 +212,16 @@ impl SignIns {
         credential: &Credential,
     ) -> Result<Zeroizing<String>> {
         let endpoint = self.cloud.token_endpoint(&walk.authority)?;
-        let mut form = form_of(credential, &self.wire, &walk.application, &endpoint)?;
-        form.append_pair("grant_type", "authorization_code")
-            .append_pair("scope", SCOPE)
-            .append_pair("code", code)
-            .append_pair("redirect_uri", &walk.redirect_uri)
-            .append_pair("code_verifier", &walk.verifier);
+        // A form under way cannot be sent between threads.
+        let body = {
+            let mut form = form_of(credential, &self.wire, &walk.application, &endpoint)?;
+            form.append_pair("grant_type", "authorization_code")
+                .append_pair("scope", SCOPE)
+                .append_pair("code", code)
+                .append_pair("redirect_uri", &walk.redirect_uri)
+                .append_pair("code_verifier", &walk.verifier);
+            Bytes::from(form.finish())
+        };
         let answer = self
             .wire
             .transport
@@ -225,7 +229,7 @@ impl SignIns {
                 method: &Method::POST,
                 url: endpoint,
                 headers: headers(&self.wire, true),
-                body: Some(Bytes::from(form.finish())),
+                body: Some(body),
                 answer_max_bytes: ANSWER_MAX_BYTES,
                 sink: None,
             })
@@ -368,4 +372,178 @@ struct Claims {
     nbf: i64,
     nonce: Option<String>,
     preferred_username: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use jsonwebtoken::{EncodingKey, Header, encode};
+    use model::SimulatedClock;
+    use rsa::{
+        RsaPrivateKey, pkcs1::EncodeRsaPrivateKey, rand_core::OsRng, traits::PublicKeyParts,
+    };
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    const APPLICATION: &str = "11111111-0000-4000-8000-000000000001";
+    const TENANT: &str = "8d1f5f6e-0000-4000-8000-000000000001";
+
+    /// A login host's key, a walk, and what checks tokens.
+    struct Stage {
+        signer: EncodingKey,
+        keys: Keys,
+        walk: Walk,
+        sign_ins: SignIns,
+    }
+
+    impl Stage {
+        fn new() -> Self {
+            let key = RsaPrivateKey::new(&mut OsRng, 2048).expect("a key");
+            let der = key.to_pkcs1_der().expect("DER");
+            let published = Jwk {
+                kty: "RSA".to_owned(),
+                kid: Some("one".to_owned()),
+                n: Some(BASE64URL_NOPAD.encode(&key.n().to_bytes_be())),
+                e: Some(BASE64URL_NOPAD.encode(&key.e().to_bytes_be())),
+            };
+            let cloud = Cloud::at("http://127.0.0.1:1").expect("a cloud");
+            let clock = SimulatedClock::new("2026-11-22T08:00:00Z".parse().expect("a time"));
+            let (walk, _) = Walk::begin(&cloud, TENANT, APPLICATION, "http://127.0.0.1:2/return")
+                .expect("a walk");
+            Self {
+                signer: EncodingKey::from_rsa_der(der.as_bytes()),
+                keys: Keys {
+                    keys: vec![published],
+                },
+                walk,
+                sign_ins: SignIns::new(cloud, std::sync::Arc::new(clock), 1).expect("sign-ins"),
+            }
+        }
+
+        fn claims(&self, changes: Value) -> Value {
+            let now = self.sign_ins.wire.clock.now().as_second();
+            let mut claims = json!({
+                "iss": format!("http://127.0.0.1:1/{TENANT}/v2.0"),
+                "aud": APPLICATION,
+                "tid": TENANT,
+                "exp": now + 3600,
+                "nbf": now - 300,
+                "nonce": self.walk.nonce,
+            });
+            for (name, value) in changes.as_object().expect("changes") {
+                claims[name] = value.clone();
+            }
+            claims
+        }
+
+        fn signed(&self, changes: Value) -> String {
+            let mut header = Header::new(Algorithm::RS256);
+            header.kid = Some("one".to_owned());
+            encode(&header, &self.claims(changes), &self.signer).expect("a token")
+        }
+
+        fn check(&self, token: &str) -> Result<Claims> {
+            let issuer = "http://127.0.0.1:1/{tenantid}/v2.0";
+            self.sign_ins
+                .verified(token, &self.keys, &self.walk, issuer)
+        }
+    }
+
+    /// abuse 89.
+    #[test]
+    fn an_id_token_proves_something_only_if_all_of_it_is_right() {
+        let stage = Stage::new();
+        let now = stage.sign_ins.wire.clock.now().as_second();
+        assert!(stage.check(&stage.signed(json!({}))).is_ok());
+        assert!(
+            stage
+                .check(&stage.signed(json!({"exp": now - 299})))
+                .is_ok()
+        );
+        for wrong in [
+            json!({"aud": "11111111-0000-4000-8000-000000000002"}),
+            json!({"aud": [APPLICATION, "other"], "iss": "http://127.0.0.1:1/other/v2.0"}),
+            json!({"tid": "8d1f5f6e-0000-4000-8000-000000000002"}),
+            json!({"iss": "https://sts.windows.net/x/"}),
+            json!({"nonce": "another walk's"}),
+            json!({"nonce": null}),
+            json!({"exp": now - 300}),
+            json!({"nbf": now + 301}),
+        ] {
+            let told = stage.check(&stage.signed(wrong.clone()));
+            assert!(told.is_err(), "{wrong}");
+        }
+    }
+
+    /// abuse 89: no other algorithm, no other key, no key from elsewhere.
+    #[test]
+    fn an_id_token_counts_only_if_the_login_host_signed_it() {
+        let (stage, other) = (Stage::new(), Stage::new());
+        let good = stage.signed(json!({}));
+        let claims = stage.claims(json!({}));
+        let encoded = |part: &Value| BASE64URL_NOPAD.encode(part.to_string().as_bytes());
+        let unsigned = |header: Value| format!("{}.{}.", encoded(&header), encoded(&claims));
+        let public = stage.keys.keys[0].n.clone().expect("a modulus");
+        let mut hs256 = Header::new(Algorithm::HS256);
+        hs256.kid = Some("one".to_owned());
+        let with_public = EncodingKey::from_secret(public.as_bytes());
+        let mut elsewhere = Header::new(Algorithm::RS256);
+        elsewhere.kid = Some("../../one".to_owned());
+        elsewhere.jku = Some("http://evil.example/keys".to_owned());
+        let mut foreign = Header::new(Algorithm::RS256);
+        foreign.kid = Some("one".to_owned());
+        let (head, signature) = good.rsplit_once('.').expect("three parts");
+        for (what, token) in [
+            ("none", unsigned(json!({"alg": "none", "kid": "one"}))),
+            (
+                "no signature",
+                unsigned(json!({"alg": "RS256", "kid": "one"})),
+            ),
+            (
+                "the public key as a secret",
+                encode(&hs256, &claims, &with_public).expect("a token"),
+            ),
+            (
+                "another key's name",
+                encode(&elsewhere, &claims, &stage.signer).expect("a token"),
+            ),
+            (
+                "no key's name",
+                encode(&Header::new(Algorithm::RS256), &claims, &stage.signer).expect("a token"),
+            ),
+            (
+                "another key",
+                encode(&foreign, &claims, &other.signer).expect("a token"),
+            ),
+            ("a shorter signature", format!("{head}.{}", &signature[4..])),
+            ("nothing", String::new()),
+        ] {
+            assert!(stage.check(&token).is_err(), "{what}");
+        }
+        assert!(stage.check(&good).is_ok());
+    }
+
+    /// abuse 88: nothing about a walk can be guessed, and its verifier stays here.
+    #[test]
+    fn a_walk_has_secrets_of_its_own() {
+        let cloud = Cloud::global();
+        let begin = || Walk::begin(&cloud, "contoso.com", APPLICATION, "https://a.example/r");
+        let (one, url) = begin().expect("a walk");
+        let (other, _) = begin().expect("a walk");
+        assert_ne!(one.state, other.state);
+        assert_ne!(one.nonce, other.nonce);
+        assert_ne!(*one.verifier, *other.verifier);
+        let url = url.as_str();
+        assert!(
+            url.starts_with("https://login.microsoftonline.com/contoso.com/oauth2/v2.0/authorize?")
+        );
+        assert!(url.contains("code_challenge_method=S256"));
+        assert!(!url.contains(one.verifier.as_str()));
+        for wrong in ["", "a/b", "a?b", "..", "a@b", "a b", "a\\b", "ä"] {
+            assert!(
+                Walk::begin(&cloud, wrong, APPLICATION, "https://a.example/r").is_err(),
+                "{wrong}"
+            );
+        }
+    }
 }

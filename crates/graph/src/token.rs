@@ -3,7 +3,7 @@
 //! Times of expiry are spans on the monotonic clock, so a wall clock that jumps does no harm. Tokens live in memory only, are wiped when
 //! dropped and never logged.
 
-mod refusal;
+pub(crate) mod refusal;
 
 use std::{
     fmt,
@@ -218,35 +218,46 @@ impl Tokens {
     }
 
     fn form(&self, wire: &Wire, claims: Option<&str>) -> Result<Bytes> {
-        let mut form = form_urlencoded::Serializer::new(String::new());
+        let mut form = form_of(&self.credential, wire, &self.application, &self.endpoint)?;
         form.append_pair("grant_type", "client_credentials")
-            .append_pair("client_id", &self.application)
             .append_pair("scope", &self.scope);
-        match &self.credential.0 {
-            Proof::Secret(secret) => {
-                form.append_pair("client_secret", secret);
-            }
-            Proof::Certificate { thumbprint, key } => {
-                let assertion = assertion(
-                    thumbprint,
-                    key,
-                    &self.application,
-                    self.endpoint.as_str(),
-                    &wire.random.uuid().to_string(),
-                    wire.clock.now().as_second(),
-                )?;
-                form.append_pair(
-                    "client_assertion_type",
-                    "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
-                )
-                .append_pair("client_assertion", &assertion);
-            }
-        }
         if let Some(claims) = claims {
             form.append_pair("claims", claims);
         }
         Ok(Bytes::from(form.finish()))
     }
+}
+
+/// The form of a token request, begun with who asks and the proof of it.
+pub(crate) fn form_of(
+    credential: &Credential,
+    wire: &Wire,
+    application: &str,
+    endpoint: &Url,
+) -> Result<form_urlencoded::Serializer<'static, String>> {
+    let mut form = form_urlencoded::Serializer::new(String::new());
+    form.append_pair("client_id", application);
+    match &credential.0 {
+        Proof::Secret(secret) => {
+            form.append_pair("client_secret", secret);
+        }
+        Proof::Certificate { thumbprint, key } => {
+            let assertion = assertion(
+                thumbprint,
+                key,
+                application,
+                endpoint.as_str(),
+                &wire.random.uuid().to_string(),
+                wire.clock.now().as_second(),
+            )?;
+            form.append_pair(
+                "client_assertion_type",
+                "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
+            )
+            .append_pair("client_assertion", &assertion);
+        }
+    }
+    Ok(form)
 }
 
 fn headers(wire: &Wire) -> HeaderMap {
