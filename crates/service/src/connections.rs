@@ -217,12 +217,25 @@ impl Service {
         Ok(checked)
     }
 
-    /// A client of the connection that shares the governor, and no token.
-    pub(crate) async fn new_client(
+    /// The credential of a connection, for whoever redeems with it what a person brings back from Microsoft.
+    ///
+    /// # Errors
+    /// When there is no such connection here, or its keys do not open.
+    pub async fn credential(
+        &self,
+        organization: OrganizationId,
+        connection: ConnectionId,
+    ) -> Result<Credential> {
+        let of = self.catalog().organization(organization);
+        let connection = of.connection(connection).await?;
+        self.open_credential(organization, &connection).await
+    }
+
+    async fn open_credential(
         &self,
         organization: OrganizationId,
         connection: &Connection,
-    ) -> Result<Client> {
+    ) -> Result<Credential> {
         const WHAT: &str = "the connection's credential";
         let row = connection.id.to_string();
         let key = self.organization_key(organization).await?;
@@ -234,10 +247,19 @@ impl Service {
             .map_err(|_| {
                 Error::Gone("the connection's credential is no text: authenticate again")
             })?;
-        let credential = match connection.credential_kind {
+        Ok(match connection.credential_kind {
             CredentialKind::Secret => Credential::Secret(text),
             CredentialKind::Certificate => Credential::Certificate(text),
-        };
+        })
+    }
+
+    /// A client of the connection that shares the governor, and no token.
+    pub(crate) async fn new_client(
+        &self,
+        organization: OrganizationId,
+        connection: &Connection,
+    ) -> Result<Client> {
+        let credential = self.open_credential(organization, connection).await?;
         let options = Options {
             governor: self.0.governor.clone(),
             ..Options::new(

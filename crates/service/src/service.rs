@@ -146,6 +146,23 @@ impl Service {
         &self.0.settings.cloud
     }
 
+    /// Whether it can do its work: the database answers, and the data folder is there.
+    ///
+    /// # Errors
+    /// What is not as it should be.
+    pub async fn ready(&self) -> Result<()> {
+        self.catalog().ping().await?;
+        let path = &self.settings().data;
+        match tokio::fs::metadata(path).await {
+            Ok(about) if about.is_dir() => Ok(()),
+            Ok(_) => Err(Error::Gone("the data folder is no folder")),
+            Err(source) => Err(Error::Folder {
+                path: path.clone(),
+                source,
+            }),
+        }
+    }
+
     /// Word of every change of a run that this process makes, from now on. What other processes do is seen in the catalog alone.
     #[must_use]
     pub fn changed(&self) -> broadcast::Receiver<Change> {
