@@ -7,14 +7,15 @@
 //! What a running service does is not decided here, no SQL is written and no other HTTP is spoken. Pages work without script; names come from
 //! tenants and are hostile until a template has escaped them.
 
-#![expect(dead_code, reason = "signing up uses the rest")]
-
 mod assets;
 mod attempts;
+mod certificate;
 mod cookies;
+mod drafts;
 mod flash;
 mod guard;
 mod headers;
+mod health;
 mod page;
 mod pages;
 mod password;
@@ -32,4 +33,4 @@ pub use routes::{RouteInfo, Who, router, routes};
 pub use serve::{TlsError, serve, tls};
 pub use session::Signed;
 pub use set_up::SetUpCode;
-pub use state::{Settings, SettingsError, State};
+pub use state::{App, Settings, SettingsError, State};

@@ -103,6 +103,20 @@ impl From<catalog::Error> for Problem {
     }
 }
 
+impl From<service::Error> for Problem {
+    fn from(error: service::Error) -> Self {
+        match error.kind() {
+            service::Kind::NotFound => Self::NotFound,
+            service::Kind::Conflict | service::Kind::Disconnected => {
+                Self::Conflict(sentence(&error))
+            }
+            service::Kind::Invalid => Self::Invalid(sentence(&error)),
+            service::Kind::Unavailable => Self::Unavailable(Arc::new(error)),
+            service::Kind::Corrupt => Self::internal(error),
+        }
+    }
+}
+
 /// An error's message as a sentence.
 pub(crate) fn sentence(error: &impl ToString) -> String {
     let text = error.to_string();

@@ -10,7 +10,7 @@ use axum::{
 };
 use catalog::Role;
 
-use crate::{Problem, State, assets, guard, headers, pages};
+use crate::{Problem, State, assets, guard, headers, health, pages, pages::wizard};
 
 /// Who may call an address.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -53,13 +53,59 @@ struct Route {
 
 /// The table.
 fn table() -> Vec<Route> {
-    use Who::{Anybody, User};
+    use Who::{Administrator, Anybody, User};
     vec![
         get("/assets/{hash}/{name}", Anybody, assets::show),
         get("/sign-in", Anybody, pages::sign_in::show),
         post("/sign-in", Anybody, pages::sign_in::sign_in),
+        get("/sign-up", Anybody, pages::sign_up::show),
+        post("/sign-up", Anybody, pages::sign_up::sign_up),
         post("/sign-out", User, pages::sign_in::sign_out),
         get("/", User, pages::home::show),
+        get("/settings", User, pages::settings::show),
+        post("/settings/kit", Administrator, pages::settings::kit),
+        get("/connections/{connection}", User, pages::connection::show),
+        post(
+            "/connections/{connection}/check",
+            Administrator,
+            pages::connection::check,
+        ),
+        post(
+            "/connections/{connection}/authenticate",
+            Administrator,
+            wizard::again,
+        ),
+        get("/tasks/new", Administrator, wizard::show_name),
+        post("/tasks/new", Administrator, wizard::name),
+        get("/tasks/new/{draft}", Administrator, wizard::change_name),
+        post("/tasks/new/{draft}", Administrator, wizard::name),
+        get(
+            "/tasks/new/{draft}/authenticate",
+            Administrator,
+            wizard::show_authenticate,
+        ),
+        post(
+            "/tasks/new/{draft}/authenticate",
+            Administrator,
+            wizard::authenticate,
+        ),
+        get(
+            "/tasks/new/{draft}/certificate",
+            Administrator,
+            wizard::certificate,
+        ),
+        get(wizard::RETURN_PATH, Administrator, wizard::returned),
+        get(
+            "/tasks/new/{draft}/checking",
+            Administrator,
+            wizard::checking,
+        ),
+        get(
+            "/tasks/new/{draft}/review",
+            Administrator,
+            wizard::show_review,
+        ),
+        post("/tasks/new/{draft}/review", Administrator, wizard::create),
     ]
 }
 
@@ -82,12 +128,17 @@ pub fn router(state: State) -> Router {
         );
         router = router.route(info.path, handler.route_layer(allowed));
     }
-    router
+    let console = router
         .fallback(nothing)
         .method_not_allowed_fallback(nothing)
         .layer(from_fn_with_state(state.clone(), guard::form))
         .layer(from_fn(guard::cookies))
-        .layer(from_fn_with_state(state.clone(), guard::host))
+        .layer(from_fn_with_state(state.clone(), guard::host));
+    // Whatever watches the process asks by its address, and has no cookies.
+    Router::new()
+        .route("/healthz", on(MethodFilter::GET, health::alive))
+        .route("/readyz", on(MethodFilter::GET, health::ready))
+        .merge(console)
         .layer(from_fn_with_state(state.clone(), headers::add))
         .with_state(state)
 }

@@ -1,14 +1,18 @@
 //! What every handler shares.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 
 use axum::{extract::FromRequestParts, http::request::Parts};
 use catalog::Catalog;
+use graph::SignIns;
 use model::SharedClock;
+use service::{Credential, Service};
 use tokio::sync::Mutex;
 use url::{Origin, Url};
 
-use crate::{SetUpCode, attempts::Attempts, password::Passwords};
+use crate::{
+    SetUpCode, attempts::Attempts, drafts::Drafts, password::Passwords, token::random_bytes,
+};
 
 /// What a console is told once.
 #[derive(Clone, Debug)]
@@ -17,6 +21,19 @@ pub struct Settings {
     pub public_url: Url,
     /// A proxy whose word about the client's address is taken; it must stand before every request.
     pub proxy: Option<IpAddr>,
+    /// Apps that the server brings along, so that nobody has to register one.
+    pub apps: BTreeMap<model::Service, App>,
+}
+
+/// An app registration that the server brings along.
+#[derive(Clone, Debug)]
+pub struct App {
+    /// Its client id.
+    pub client_id: String,
+    /// Its credential.
+    pub credential: Credential,
+    /// The one tenant in which it is registered; nothing for an app of many tenants.
+    pub tenant: Option<String>,
 }
 
 /// Why settings make no console.
@@ -27,6 +44,9 @@ pub enum SettingsError {
         "the public URL is a scheme, a host and perhaps a port, as https://backup.example.net, and nothing else"
     )]
     PublicUrl,
+    /// There can be no HTTP client.
+    #[error("Microsoft cannot be called from this machine")]
+    Client,
     /// Passwords cannot be hashed here.
     #[error("passwords cannot be hashed on this machine")]
     Passwords,
@@ -38,10 +58,12 @@ pub struct State(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    catalog: Catalog,
-    clock: SharedClock,
+    service: Service,
+    sign_ins: SignIns,
     public: Public,
     proxy: Option<IpAddr>,
+    apps: BTreeMap<model::Service, App>,
+    drafts: Drafts,
     set_up_code: SetUpCode,
     founding: Mutex<()>,
     attempts: Attempts,
@@ -63,16 +85,17 @@ impl State {
     ///
     /// # Errors
     /// When the settings contradict themselves.
-    pub fn new(
-        catalog: Catalog,
-        clock: SharedClock,
-        settings: &Settings,
-    ) -> Result<Self, SettingsError> {
+    pub fn new(service: Service, settings: Settings) -> Result<Self, SettingsError> {
+        let seed = u64::from_le_bytes(random_bytes());
+        let sign_ins = SignIns::new(service.cloud().clone(), service.clock().clone(), seed)
+            .map_err(|_| SettingsError::Client)?;
         Ok(Self(Arc::new(Inner {
-            catalog,
-            clock,
+            service,
+            sign_ins,
             public: public(&settings.public_url).ok_or(SettingsError::PublicUrl)?,
             proxy: settings.proxy,
+            apps: settings.apps,
+            drafts: Drafts::default(),
             set_up_code: SetUpCode::random(),
             founding: Mutex::default(),
             attempts: Attempts::default(),
@@ -86,12 +109,30 @@ impl State {
         &self.0.set_up_code
     }
 
+    pub(crate) fn service(&self) -> &Service {
+        &self.0.service
+    }
+
     pub(crate) fn catalog(&self) -> &Catalog {
-        &self.0.catalog
+        self.0.service.catalog()
     }
 
     pub(crate) fn clock(&self) -> &SharedClock {
-        &self.0.clock
+        self.0.service.clock()
+    }
+
+    /// What redeems the codes that people bring back from Microsoft.
+    pub(crate) fn sign_ins(&self) -> &SignIns {
+        &self.0.sign_ins
+    }
+
+    /// The server's own app for a service, if it has one.
+    pub(crate) fn app(&self, service: model::Service) -> Option<&App> {
+        self.0.apps.get(&service)
+    }
+
+    pub(crate) fn drafts(&self) -> &Drafts {
+        &self.0.drafts
     }
 
     pub(crate) fn public(&self) -> &Public {

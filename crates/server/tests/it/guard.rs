@@ -174,3 +174,25 @@ async fn a_console_that_is_told_to_stop_ends() {
     stage.stop.cancel();
     stage.serving.await.unwrap().unwrap();
 }
+
+/// Whatever watches the process asks by any name; when the data folder is gone, it is told.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_watches_is_told_whether_it_works() {
+    let stage = Stage::start().await;
+    let browser = stage.browser();
+    for path in ["/healthz", "/readyz"] {
+        let request = browser
+            .request(Method::GET, path)
+            .header("host", "10.0.0.7");
+        let answer = browser.send(request).await;
+        assert_eq!(
+            (answer.status, answer.text.as_str()),
+            (200, "ok\n"),
+            "{path}"
+        );
+        assert_eq!(answer.header("x-content-type-options"), "nosniff");
+    }
+    stage.lose_data();
+    assert_eq!(browser.get("/healthz").await.status, 200);
+    assert_eq!(browser.get("/readyz").await.status, 503);
+}

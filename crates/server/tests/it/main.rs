@@ -7,4 +7,6 @@ mod guard;
 mod isolation;
 mod sessions;
 mod sign_in;
+mod sign_up;
 mod stage;
+mod wizard;

@@ -1,12 +1,15 @@
 //! A console that listens on the loopback, with organizations in it.
 
-use std::{net::TcpListener, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, net::TcpListener, num::NonZeroUsize, sync::Arc, time::Duration};
 
 use argon2::{Algorithm, Argon2, Params, Version, password_hash::PasswordHasher};
-use catalog::{Catalog, NewOrganization, NewUser, Organization, OrganizationId, Role, UserId};
-use model::{Clock, SimulatedClock};
-use secrets::Sealed;
+use catalog::{Catalog, NewUser, Organization, Role, UserId};
+use emulator::{Emulator, Running, World};
+use graph::Cloud;
+use model::{Clock, SharedClock, SimulatedClock};
+use secrets::ServerKey;
 use server::{Settings, State};
+use service::{NewFirstUser, Pace, Service};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -18,6 +21,8 @@ use crate::browser::Browser;
 pub(crate) const PASSWORD: &str = "correct horse battery";
 
 pub(crate) struct Stage {
+    pub(crate) state: State,
+    pub(crate) service: Service,
     pub(crate) catalog: Catalog,
     pub(crate) clock: SimulatedClock,
     pub(crate) url: String,
@@ -34,25 +39,55 @@ pub(crate) struct Tenant {
 }
 
 impl Stage {
+    /// A console without a Microsoft.
     pub(crate) async fn start() -> Self {
+        Self::open(&Cloud::at("http://127.0.0.1:1").unwrap(), clock()).await
+    }
+
+    /// A console, and a tenant of eight people with an app that asks for what Exchange needs, which nobody has consented to.
+    pub(crate) async fn with_microsoft(
+        change: impl FnOnce(&mut emulator::Settings),
+    ) -> (Self, Running) {
+        let clock = clock();
+        let mut settings = emulator::Settings::new(World::new().users(8, 7));
+        settings.clock = Arc::new(Shared(Arc::new(clock.clone())));
+        settings.requires = std::mem::take(&mut settings.roles);
+        change(&mut settings);
+        let microsoft = Emulator::start(settings).await.unwrap();
+        let cloud = Cloud::at(&microsoft.base_url).unwrap();
+        let stage = Self::open(&cloud, clock).await;
+        microsoft.allow_redirect_to(&format!("{}/connect/return", stage.url));
+        (stage, microsoft)
+    }
+
+    async fn open(cloud: &Cloud, clock: SimulatedClock) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let database = format!("sqlite:{}", folder.path().join("catalog.db").display());
-        let catalog = Catalog::open(&database).await.unwrap();
-        let clock = SimulatedClock::new("2026-11-22T08:00:00Z".parse().unwrap());
+        let settings = service::Settings {
+            data: folder.path().join("data"),
+            database: format!("sqlite:{}", folder.path().join("catalog.db").display()),
+            cloud: cloud.clone(),
+            instance: "test".to_owned(),
+            clock: Arc::new(clock.clone()),
+            at_once: NonZeroUsize::MIN,
+            pace: Pace::default(),
+        };
+        let service = Service::open(settings, ServerKey::random()).await.unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let settings = Settings {
             public_url: Url::parse(&url).unwrap(),
             proxy: None,
+            apps: BTreeMap::new(),
         };
-        let shared = Arc::new(clock.clone());
-        let state = State::new(catalog.clone(), shared, &settings).unwrap();
+        let state = State::new(service.clone(), settings).unwrap();
         let stop = CancellationToken::new();
-        let router = server::router(state);
+        let router = server::router(state.clone());
         let serving = tokio::spawn(server::serve(listener, router, None, stop.clone()));
         Self {
-            catalog,
+            state,
+            catalog: service.catalog().clone(),
+            service,
             clock,
             url,
             stop,
@@ -68,20 +103,13 @@ impl Stage {
 
     /// A new organization; `name` also makes its administrator's address.
     pub(crate) async fn tenant(&self, name: &str) -> Tenant {
-        let id = OrganizationId::new();
-        let new = NewOrganization {
-            id,
-            name: name.to_owned(),
-            key: Sealed::from_text("key".to_owned()),
-            recovery_key: Sealed::from_text("recovery".to_owned()),
-        };
         let address = format!("{name}@example.com");
-        let user = new_user(&address, Role::Administrator);
-        let user = self
-            .catalog
-            .found(&new, &user, self.clock.now())
-            .await
-            .unwrap();
+        let first = NewFirstUser {
+            name: "Ada Lovelace".to_owned(),
+            address: address.clone(),
+            password_hash: hash(PASSWORD),
+        };
+        let (id, user) = self.service.found(name, first).await.unwrap();
         Tenant {
             organization: self.catalog.organization(id),
             user,
@@ -103,10 +131,12 @@ impl Stage {
 
     /// The bytes of all files that the console has written.
     pub(crate) fn files(&self) -> Vec<Vec<u8>> {
-        let entries = std::fs::read_dir(self.folder.path()).unwrap();
-        entries
-            .map(|entry| std::fs::read(entry.unwrap().path()).unwrap())
-            .collect()
+        files(self.folder.path())
+    }
+
+    /// The data folder's disk is not mounted.
+    pub(crate) fn lose_data(&self) {
+        std::fs::remove_dir_all(self.folder.path().join("data")).unwrap();
     }
 
     pub(crate) fn pass(&self, seconds: u64) {
@@ -131,4 +161,30 @@ fn hash(password: &str) -> String {
         .hash_password(password.as_bytes())
         .unwrap()
         .to_string()
+}
+
+fn files(folder: &std::path::Path) -> Vec<Vec<u8>> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        match path.is_dir() {
+            true => found.extend(files(&path)),
+            false => found.push(std::fs::read(path).unwrap()),
+        }
+    }
+    found
+}
+
+fn clock() -> SimulatedClock {
+    SimulatedClock::new("2026-11-22T08:00:00Z".parse().unwrap())
+}
+
+/// The product's clock, as the emulator wants to see it.
+#[derive(Debug)]
+struct Shared(SharedClock);
+
+impl emulator::Clock for Shared {
+    fn now(&self) -> jiff::Timestamp {
+        self.0.now()
+    }
 }

@@ -61,7 +61,7 @@ pub(crate) const EDGES: &[Edges] = &[
     },
     Edges {
         name: "server",
-        uses: &["model", "secrets", "catalog"],
+        uses: &["model", "secrets", "catalog", "graph", "service"],
         tests_use: &["emulator"],
     },
     Edges {
