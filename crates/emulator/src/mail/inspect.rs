@@ -62,6 +62,15 @@ impl Mailbox {
             .map(|message| self.message_view(message))
     }
 
+    /// The message that an id means, in either form; nothing if it is gone or recoverable.
+    #[must_use]
+    pub fn view_message(&self, id: &str) -> Option<MessageView> {
+        let key = self.find_message(id)?;
+        let mut messages = self.messages_in(None).into_iter();
+        let found = messages.find(|message| message.key == key)?;
+        Some(self.message_view(found))
+    }
+
     /// How many messages there are, without the recoverable ones.
     #[must_use]
     pub fn message_count(&self) -> usize {

@@ -89,6 +89,17 @@ impl Churn {
     /// Lets it happen, in all mailboxes.
     #[must_use]
     pub fn run(&self, tenant: &Tenant, now: Timestamp) -> Vec<Happening> {
+        self.run_watched(tenant, now, |_, _| ())
+    }
+
+    /// The same; `seen` is told of each thing, with the mailbox as it is just then: a later one may undo it.
+    #[must_use]
+    pub fn run_watched(
+        &self,
+        tenant: &Tenant,
+        now: Timestamp,
+        mut seen: impl FnMut(&Mailbox, &Happening),
+    ) -> Vec<Happening> {
         let mut happenings = Vec::new();
         for (index, user) in (1_u64..).zip(tenant.users()) {
             let Some(mailbox) = tenant.mailbox(user.id) else {
@@ -107,11 +118,13 @@ impl Churn {
             for event in events {
                 // What cannot be done, for want of a draft or because of a clash of names, does not happen.
                 if let Some((event, id)) = stir.one(event) {
-                    happenings.push(Happening {
+                    let happening = Happening {
                         user: user.id,
                         event,
                         id,
-                    });
+                    };
+                    seen(stir.mailbox, &happening);
+                    happenings.push(happening);
                 }
             }
         }

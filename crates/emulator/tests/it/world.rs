@@ -328,6 +328,32 @@ fn churn_does_all_kinds_of_things_and_the_same_again() {
 }
 
 #[test]
+fn what_happens_is_seen_also_when_it_is_undone() {
+    let churn = Churn {
+        seed: 3,
+        events: 60,
+        lost_moves: 0.0,
+    };
+    let tenant = build(World::new().users(8, 7));
+    let mut edited = BTreeMap::new();
+    let happenings = churn.run_watched(&tenant, now(), |mailbox, happening| {
+        if happening.event == Event::DraftEdited {
+            let draft = mailbox.view_message(&happening.id).expect("it is there");
+            edited.insert(happening.id.clone(), draft.mime);
+        }
+        if matches!(happening.event, Event::Deleted | Event::DeletedForGood) {
+            assert!(mailbox.view_message(&happening.id).is_none());
+        }
+    });
+    let mut left = BTreeMap::new();
+    each(&tenant, |_, mailbox| {
+        left.extend(mailbox.message_views().map(|view| (view.id, view.mime)));
+    });
+    let undone = edited.keys().filter(|id| !left.contains_key(*id)).count();
+    assert!(undone > 0, "{} of {}", edited.len(), happenings.len());
+}
+
+#[test]
 fn a_small_mailbox_is_not_churned_to_pieces() -> Result<()> {
     let folder = tempfile::tempdir()?;
     std::fs::write(folder.path().join("one"), "Subject: one\r\n\r\none")?;

@@ -7,7 +7,7 @@ use emulator::Churn;
 use rand::{RngExt, rngs::StdRng, seq::IndexedRandom};
 
 use super::{
-    backups::{Conditions, note},
+    backups::{Conditions, work},
     world::{World, lock},
 };
 
@@ -104,11 +104,9 @@ impl World {
 
     fn people(&mut self, events: usize) -> Result<String> {
         let churn = self.churn(events);
-        let happenings = churn.run(self.emulator.tenant(), self.emulator.now());
-        let told = format!("{:?}", Churn::tally(&happenings));
-        let mailbox = self.mailbox()?;
-        note(&self.history, &mailbox, happenings);
-        Ok(told)
+        let (tenant, now) = (self.emulator.tenant(), self.emulator.now());
+        let happenings = work(&churn, tenant, now, &self.history, &*self.mailbox()?);
+        Ok(format!("{:?}", Churn::tally(&happenings)))
     }
 
     pub(super) fn churn(&mut self, events: usize) -> Churn {

@@ -6,8 +6,9 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use emulator::{Churn, Event, Happening, Mailbox};
+use emulator::{Churn, Event, Happening, Mailbox, Tenant};
 use engine::{Kind, backup, snapshots::latest};
+use jiff::Timestamp;
 use rand::{RngExt, rngs::StdRng};
 use repository::{PruneOptions, PruneReport};
 use tokio::sync::Notify;
@@ -18,7 +19,7 @@ use super::{
     history::History,
     maintenance::GRACE,
     model::{Model, Run},
-    world::{World, held_by, lock},
+    world::{World, held_by, lock, place},
 };
 
 /// In which conditions a backup runs.
@@ -158,7 +159,7 @@ impl World {
                     seed: churn.seed ^ u64::from(exchanges),
                     ..churn
                 };
-                note(&history, &mailbox, churn.run(&tenant, now));
+                work(&churn, &tenant, now, &history, &mailbox);
             }
             if dropped == Some(exchanges) {
                 signals.stop.notify_one();
@@ -242,17 +243,30 @@ fn told(outcome: &backup::Outcome) -> String {
     )
 }
 
-/// Notes what the mailbox holds after people worked in it.
-pub(super) fn note(history: &Mutex<History>, mailbox: &Mutex<Mailbox>, happenings: Vec<Happening>) {
-    let held = held_by(mailbox);
-    let mut history = history.lock().unwrap_or_else(PoisonError::into_inner);
-    for happening in happenings {
+/// Lets people work, and notes what each message becomes as it happens: of a draft that is edited and then deleted, Graph gives the edited MIME to
+/// whoever knows its id.
+pub(super) fn work(
+    churn: &Churn,
+    tenant: &Tenant,
+    now: Timestamp,
+    history: &Mutex<History>,
+    mailbox: &Mutex<Mailbox>,
+) -> Vec<Happening> {
+    let happenings = churn.run_watched(tenant, now, |mailbox, happening| {
+        let mut history = history.lock().unwrap_or_else(PoisonError::into_inner);
+        let id = happening.id.clone();
         if matches!(
             happening.event,
             Event::MovedUnseen | Event::MovedAndBackUnseen
         ) {
-            history.note_unseen(happening.id);
+            history.note_unseen(id.clone());
         }
-    }
+        if let Some(message) = mailbox.view_message(&id) {
+            history.note_one(id, place(message));
+        }
+    });
+    let held = held_by(mailbox);
+    let mut history = history.lock().unwrap_or_else(PoisonError::into_inner);
     history.note(held);
+    happenings
 }

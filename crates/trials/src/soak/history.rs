@@ -53,6 +53,16 @@ impl History {
         self.now = held;
     }
 
+    /// The next moment, in which a message is this, and everything else as it was.
+    pub(super) fn note_one(&mut self, id: String, place: Place) {
+        self.moment += 1;
+        if self.now.get(&id) != Some(&place) {
+            let states = self.states.entry(id.clone()).or_default();
+            states.push((self.moment, Some(place.clone())));
+            self.now.insert(id, place);
+        }
+    }
+
     /// Notes that no folder tells where the message went.
     pub(super) fn note_unseen(&mut self, id: String) {
         self.unseen.insert(id);

@@ -205,6 +205,32 @@ mod tests {
     }
 
     #[test]
+    fn what_a_message_was_for_a_moment_may_have_been_seen() {
+        let mut history = history();
+        let began = history.moment();
+        history.note_one("stays".to_owned(), place("a", "edited"));
+        history.note(held(&[("moves", "b", "2"), ("comes", "a", "4")]));
+        let judge = |mime, run| {
+            let seen = held(&[
+                ("stays", "a", mime),
+                ("moves", "b", "2"),
+                ("comes", "a", "4"),
+            ]);
+            Model::judge(&history, run, None, &seen, false).len()
+        };
+        let ended = history.moment();
+        for mime in ["1", "edited"] {
+            assert_eq!(judge(mime, Run { began, ended }), 0);
+        }
+        assert_eq!(judge("other", Run { began, ended }), 1);
+        let after = Run {
+            began: ended,
+            ended,
+        };
+        assert_eq!(judge("edited", after), 1, "the next run");
+    }
+
+    #[test]
     fn what_moves_during_a_run_may_slip_through_once_unless_it_was_held() {
         let run = Run { began: 1, ended: 2 };
         let slipped = [("stays", "a", "1"), ("comes", "a", "4")];

@@ -7,7 +7,7 @@ use std::{
 
 use ::model::{SharedClock, SimulatedClock, TenantId};
 use anyhow::{Context, Result, bail, ensure};
-use emulator::{Emulator, Exchange, Running, Settings};
+use emulator::{Emulator, Exchange, MessageView, Running, Settings};
 use engine::{Account, Vault, backup, discovery, open, snapshots::PARTIAL_TAG};
 use graph::{Client, Cloud, Credential};
 use jiff::SignedDuration;
@@ -288,14 +288,16 @@ pub(super) fn held_by(mailbox: &Mutex<emulator::Mailbox>) -> Held {
     let mailbox = lock(mailbox);
     let messages = mailbox.message_views();
     messages
-        .map(|message| {
-            let place = Place {
-                folder: message.folder_id,
-                mime: Some(BlobId::of(&message.mime)),
-            };
-            (message.id, place)
-        })
+        .map(|message| (message.id.clone(), place(message)))
         .collect()
+}
+
+/// Where a message lies, and what it is.
+pub(super) fn place(message: MessageView) -> Place {
+    Place {
+        mime: Some(BlobId::of(&message.mime)),
+        folder: message.folder_id,
+    }
 }
 
 fn settings(
