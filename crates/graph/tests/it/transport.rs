@@ -7,6 +7,7 @@ use flate2::{Compression, write::GzEncoder};
 use graph::{Client, Cloud, Kind, Link, Options, Repeat, Request, Scope};
 use model::Clock;
 use serde_json::json;
+use tokio::time::timeout;
 
 use crate::server::{self, Reply, Server, graph_only, mailbox, render};
 
@@ -232,6 +233,9 @@ async fn a_connection_that_never_was_leaves_no_doubt() {
     assert!(clock.elapsed() > Duration::from_secs(31));
 }
 
+/// Long enough on any machine for what takes some hundredths of a second.
+const PATIENCE: Duration = Duration::from_secs(20);
+
 /// survival 17, abuse 41: silence is given up and asked again, whether it begins before the answer or within it.
 #[tokio::test]
 async fn silence_is_not_waited_for() {
@@ -247,7 +251,8 @@ async fn silence_is_not_waited_for() {
             ..server.options()
         })
         .expect("good options");
-        let answer = client.send(&Scope::Directory, Request::get("/users")).await;
+        let asking = client.send(&Scope::Directory, Request::get("/users"));
+        let answer = timeout(PATIENCE, asking).await.expect("it waits for ever");
         assert!(answer.is_ok(), "{answer:?}");
         assert_eq!(server.seen().len(), 2);
     }
