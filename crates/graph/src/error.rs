@@ -41,6 +41,8 @@ pub enum Kind {
     NotFound,
     /// The delta token is no longer good: list from the beginning (survival 33).
     Resync,
+    /// The container has no changes to follow: list it whole, now and from now on (survival 36).
+    NoChanges,
     /// The application may not do this.
     AccessDenied,
     /// Graph kept refusing tokens that Entra ID had just issued.
@@ -207,6 +209,7 @@ fn kind_of(status: StatusCode, codes: &Codes) -> Kind {
         409 | 412 | 423 => Kind::Conflict,
         410 => Kind::Resync,
         429 => Kind::Throttled { retry_after: None },
+        400 | 501 if codes.deny_changes() => Kind::NoChanges,
         408 | 424 | 500.. => Kind::Unavailable,
         404 | ..=399 => Kind::BadAnswer,
         _ => Kind::Invalid,
@@ -240,6 +243,15 @@ mod tests {
         assert_eq!(kind(503, "<html>busy"), Kind::Unavailable);
         assert_eq!(kind(302, ""), Kind::BadAnswer);
         assert_eq!(kind(400, r#"{"error":"#), Kind::Invalid);
+        for message in [
+            "Change tracking is not supported against 'microsoft.graph.message'.",
+            "Parameter 'DeltaToken' not supported for this request.",
+        ] {
+            let body = format!(r#"{{"error":{{"code":"BadRequest","message":"{message}"}}}}"#);
+            assert_eq!(kind(400, &body), Kind::NoChanges, "survival 36");
+        }
+        let other = r#"{"error":{"code":"BadRequest","message":"Re: change tracking"}}"#;
+        assert_eq!(kind(400, other), Kind::Invalid);
     }
 
     #[test]

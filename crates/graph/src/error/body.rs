@@ -1,6 +1,7 @@
 //! Microsoft's error codes, taken from whatever the body is: JSON, cut JSON, HTML, nothing (survival 20).
 //!
-//! Only codes are taken; the message beside them may quote an item or an address.
+//! Only codes are taken; the message beside them may quote an item or an address. Of one refusal, that of changes, only the message tells which it
+//! is: then it is looked at, and not kept.
 
 use serde_json::Value;
 
@@ -24,9 +25,18 @@ const RESYNC: &[&str] = &[
     "resyncChangesUploadDifferences",
 ];
 
+/// What Exchange says of folders without changes, beside the code of any bad request (survival 36).
+const NO_CHANGES: &[&str] = &[
+    "change tracking is not supported",
+    "parameter 'deltatoken' not supported",
+];
+
 /// The codes of an error from the outermost inwards.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub(crate) struct Codes(Vec<String>);
+pub(crate) struct Codes {
+    codes: Vec<String>,
+    deny_changes: bool,
+}
 
 impl Codes {
     pub(crate) fn read(body: &[u8]) -> Self {
@@ -41,35 +51,54 @@ impl Codes {
 
     pub(crate) fn from_value(body: &Value) -> Self {
         let mut codes = Vec::new();
+        let mut deny_changes = false;
         let mut level = get(body, "error");
         for _ in 0..DEPTH_MAX {
             let Some(error) = level else { break };
             codes.extend(get(error, "code").and_then(Value::as_str).and_then(plain));
+            let message = get(error, "message").and_then(Value::as_str);
+            deny_changes |= message.is_some_and(denies_changes);
             level = get(error, "innerError");
         }
-        Self(codes)
+        Self {
+            codes,
+            deny_changes,
+        }
     }
 
     pub(crate) fn one(code: String) -> Self {
-        Self(vec![code])
+        Self {
+            codes: vec![code],
+            deny_changes: false,
+        }
     }
 
     #[cfg(any(fuzzing, test))]
     pub(crate) fn iter(&self) -> impl Iterator<Item = &str> {
-        self.0.iter().map(String::as_str)
+        self.codes.iter().map(String::as_str)
     }
 
     pub(crate) fn first(&self) -> Option<&str> {
-        self.0.first().map(String::as_str)
+        self.codes.first().map(String::as_str)
     }
 
     pub(crate) fn contain(&self, code: &str) -> bool {
-        self.0.iter().any(|known| known.eq_ignore_ascii_case(code))
+        let mut codes = self.codes.iter();
+        codes.any(|known| known.eq_ignore_ascii_case(code))
     }
 
     pub(crate) fn ask_for_resync(&self) -> bool {
         RESYNC.iter().any(|code| self.contain(code))
     }
+
+    pub(crate) fn deny_changes(&self) -> bool {
+        self.deny_changes
+    }
+}
+
+fn denies_changes(message: &str) -> bool {
+    let message = message.to_ascii_lowercase();
+    NO_CHANGES.iter().any(|known| message.contains(known))
 }
 
 /// Microsoft spells `innerError` and `innererror`.
@@ -95,7 +124,7 @@ mod tests {
     #[test]
     fn any_body_gives_its_codes_or_none() {
         let check = |body: &str, expected: &[&str]| {
-            assert_eq!(Codes::read(body.as_bytes()).0, expected, "{body}");
+            assert_eq!(Codes::read(body.as_bytes()).codes, expected, "{body}");
         };
         check(
             r#"{"error":{"code":"a","innererror":{"code":"b","innerError":{"code":"c"}}}}"#,

@@ -40,10 +40,10 @@ pub(super) enum Event {
     },
     /// The cursor is of no use any more: what follows is everything that the folder holds.
     Restart { container: ItemId },
-    /// The folder is read to its end. Without a link it cannot report changes, and what follows next time is everything again.
+    /// The folder is read to its end, and goes on from this cursor. Without one it could not report changes this time, and is asked again.
     Done {
         container: ItemId,
-        delta: Option<Link>,
+        cursor: Option<Cursor>,
     },
     /// The folder is not there any more.
     Gone { container: ItemId },
@@ -62,9 +62,9 @@ pub(super) async fn read(ctx: Context<'_>, containers: Vec<Container>, events: S
             async move {
                 let id = container.id.clone();
                 let last = match read_one(ctx, container, events).await {
-                    Ok(delta) => Event::Done {
+                    Ok(cursor) => Event::Done {
                         container: id,
-                        delta,
+                        cursor,
                     },
                     Err(error) if is_gone(&error) => Event::Gone { container: id },
                     Err(error) => Event::Failed {
@@ -83,12 +83,17 @@ async fn read_one(
     ctx: Context<'_>,
     container: Container,
     events: &Sender<Event>,
-) -> graph::Result<Option<Link>> {
+) -> graph::Result<Option<Cursor>> {
     if events.is_closed() {
         return Ok(None);
     }
     let id = container.id;
-    if let Some(Cursor::Delta(link) | Cursor::Next(link)) = container.cursor {
+    let mut last = None;
+    let mut listings = 0..LISTINGS_MAX;
+    if let Some(Cursor::Whole) = container.cursor {
+        last = Some(Cursor::Whole);
+        listings = 0..0;
+    } else if let Some(Cursor::Delta(link) | Cursor::Next(link)) = container.cursor {
         let follow = async |preference| {
             let changes = ctx.graph.follow(&ctx.scope(), &link, &[preference]);
             pages(&id, changes, events).await
@@ -109,7 +114,7 @@ async fn read_one(
     };
     let folder = format!("/mailFolders/{}/messages", graph::segment(id.as_str()));
     let (mut preference, mut top) = (PAGE_PREFERENCE, PAGE_TOP);
-    for _ in 0..LISTINGS_MAX {
+    for _ in listings {
         // A closed queue ends the listing at its first page.
         let _ = restart().await;
         let delta = Request::get(ctx.path(&format!("{folder}/delta"))).prefer(preference);
@@ -122,20 +127,24 @@ async fn read_one(
                 }
                 preference = SMALL_PAGE_PREFERENCE;
             }
-            Err(error) if cannot_track(&error) => break,
+            Err(error) if cannot_track(&error) => {
+                last = (error.kind() == Kind::NoChanges).then_some(Cursor::Whole);
+                break;
+            }
             answer => return answer,
         }
     }
     let _ = restart().await;
     let list = Request::get(ctx.path(&folder)).query("$top", top);
-    pages(&id, ctx.graph.pages(&ctx.scope(), list), events).await
+    pages(&id, ctx.graph.pages(&ctx.scope(), list), events).await?;
+    Ok(last)
 }
 
 async fn pages(
     container: &ItemId,
     mut pages: Pages,
     events: &Sender<Event>,
-) -> graph::Result<Option<Link>> {
+) -> graph::Result<Option<Cursor>> {
     let mut delta = None;
     while let Some(Page {
         items,
@@ -157,7 +166,7 @@ async fn pages(
             break;
         }
     }
-    Ok(delta)
+    Ok(delta.map(Cursor::Delta))
 }
 
 /// Survival 8: a gateway that gave up waiting for the page, again and again, and therefore knows no code. Smaller pages may come through, and a
@@ -177,8 +186,8 @@ fn is_gone(error: &graph::Error) -> bool {
     .any(|code| error.has_code(code))
 }
 
-/// Survival 36, 37: some folders cannot report changes ("change tracking is not supported", a plain 400), and no mailbox over its quota can. A
-/// cursor that is refused so is of no use either (abuse 38).
+/// Survival 36, 37: some folders cannot report changes, and no mailbox over its quota can. A cursor that is refused so, or by a plain 400, is of no
+/// use either (abuse 38).
 pub(super) fn cannot_track(error: &graph::Error) -> bool {
-    error.kind() == Kind::Invalid || error.has_code("ErrorQuotaExceeded")
+    matches!(error.kind(), Kind::NoChanges | Kind::Invalid) || error.has_code("ErrorQuotaExceeded")
 }

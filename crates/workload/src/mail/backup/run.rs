@@ -271,17 +271,18 @@ impl<'a> Run<'a> {
                 self.checkpoint_if_due().await?;
             }
             Event::Restart { container } => self.restart(container).await?,
-            Event::Done { container, delta } => {
+            Event::Done { container, cursor } => {
                 if self.relisted.contains(&container) {
                     self.drain().await?;
                     self.recorder.doubt_unlisted(&container).await?;
                 }
-                let as_good = match &delta {
-                    Some(_) => self.is_quiet(&container),
-                    None => self.cursor(&container).is_none(),
+                let as_good = match (&cursor, self.cursor(&container)) {
+                    (Some(Cursor::Whole), Some(Cursor::Whole)) | (None, None) => true,
+                    (Some(Cursor::Delta(_)), _) => self.is_quiet(&container),
+                    _ => false,
                 };
                 if !as_good && self.reconciling != Reconciling::Now {
-                    self.reached.insert(container, delta.map(Cursor::Delta));
+                    self.reached.insert(container, cursor);
                 }
             }
             Event::Gone { container } => {

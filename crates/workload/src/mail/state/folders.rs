@@ -31,6 +31,8 @@ pub(crate) enum Cursor {
     Delta(Link),
     /// A first listing was interrupted after this page.
     Next(Link),
+    /// The folder cannot report changes, and is listed whole each time (survival 36).
+    Whole,
 }
 
 /// What is kept of a folder.
