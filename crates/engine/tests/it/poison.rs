@@ -60,8 +60,9 @@ impl field::Visit for Said {
     }
 }
 
-const MOMENTS: [&str; 3] = [
+const MOMENTS: [&str; 4] = [
     "asking again",
+    "a record is read",
     "a message is reported",
     "a message is recorded",
 ];
@@ -119,6 +120,27 @@ async fn a_message_on_which_our_own_code_panics_fails_alone_and_is_left_alone_in
         stage.back_up_equal(&account).await?;
         stage.restic_agrees(&account)?;
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_record_over_whose_id_our_own_code_panics_holds_its_folder_back_and_nothing_else()
+-> Result<()> {
+    // Abuse 68: nobody can tell which message it is.
+    let (stage, account, _) = stage().await?;
+    let brittle = tracing::subscriber::set_default(Brittle("a record is named"));
+    for run in 0..2 {
+        let outcome = stage.back_up(&account).await?;
+        let [folder] = &outcome.report.containers[..] else {
+            panic!("one folder is held back: {:?}", outcome.report)
+        };
+        assert_eq!(folder.cause, FailureCause::Defect);
+        assert!(!outcome.report.is_complete(), "its run is partial");
+        assert_eq!(outcome.report.added, if run == 0 { 19 } else { 0 });
+    }
+    drop(brittle);
+    let (outcome, _) = stage.back_up_equal(&account).await?;
+    assert_eq!(outcome.report.added, 1);
     Ok(())
 }
 

@@ -3,10 +3,13 @@
 //! A record is never parsed whole and written again: what is stored are Microsoft's own bytes (survival 107). What a run must know is read
 //! through views in which every field may be missing and every text may be broken.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    panic::{AssertUnwindSafe, catch_unwind},
+};
 
 use jiff::Timestamp;
-use model::ItemId;
+use model::{FailureCause, ItemId};
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
@@ -85,6 +88,58 @@ impl<'a> Fields<'a> {
             .filter(counts)
             .map(|(name, value)| (name, value.get()));
         mine.eq(theirs)
+    }
+}
+
+/// What a record says of a message.
+#[derive(Debug)]
+pub(crate) enum Record {
+    /// Which message it is cannot be told, for this reason.
+    Nameless(FailureCause),
+    /// It left.
+    Removed(ItemId),
+    /// What places it is lacking: the whole message must be asked for.
+    Part(ItemId),
+    Whole(Headline),
+    /// Our own code panicked over it.
+    Defect(ItemId),
+}
+
+impl Record {
+    /// Which message it is about.
+    pub(crate) fn id(&self) -> Option<&ItemId> {
+        match self {
+            Self::Nameless(_) => None,
+            Self::Removed(id) | Self::Part(id) | Self::Defect(id) => Some(id),
+            Self::Whole(headline) => Some(&headline.id),
+        }
+    }
+
+    /// Reads what strangers wrote. A panic over it costs this record, not the run (abuse 68).
+    pub(crate) fn read(json: &RawValue) -> Self {
+        let json_bytes = json.get().len();
+        let named = catch_unwind(|| {
+            tracing::trace!(json_bytes, "a record is named");
+            let fields = Fields::of(json).ok()?;
+            Some((fields.id("id").ok()?, fields))
+        });
+        let (id, fields) = match named {
+            Ok(Some(named)) => named,
+            Ok(None) => return Self::Nameless(FailureCause::BadAnswer),
+            Err(_) => return Self::Nameless(FailureCause::Defect),
+        };
+        if fields.has("@removed") {
+            return Self::Removed(id);
+        }
+        let headline = AssertUnwindSafe(|| {
+            tracing::trace!(json_bytes, "a record is read");
+            Headline::of(&fields)
+        });
+        match catch_unwind(headline) {
+            Ok(Some(headline)) => Self::Whole(headline),
+            Ok(None) => Self::Part(id),
+            Err(_) => Self::Defect(id),
+        }
     }
 }
 

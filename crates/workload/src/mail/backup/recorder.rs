@@ -280,8 +280,9 @@ impl Recorder {
         recorded
     }
 
-    fn defect(&mut self, id: ItemId, folder: ItemId, now: Timestamp) {
-        tracing::error!("recording a message panicked: it is left out");
+    /// Our own code panicked over a message.
+    pub(super) fn defect(&mut self, id: ItemId, folder: ItemId, now: Timestamp) {
+        tracing::error!("reading or recording a message panicked: it is left out");
         self.ledger
             .fail(id, folder, FailureCause::Defect, None, now);
     }

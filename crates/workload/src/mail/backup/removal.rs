@@ -6,7 +6,7 @@
 //! request (docs/adr/0004).
 
 use graph::Request;
-use model::ItemId;
+use model::{FailureCause, ItemId};
 use serde_json::value::RawValue;
 
 use super::{
@@ -17,7 +17,7 @@ use crate::{
     Result,
     mail::{
         backup::fetch,
-        json::{Fields, Headline},
+        json::{Fields, Record},
     },
 };
 
@@ -54,6 +54,11 @@ pub(super) async fn ask(
             }
             Err(error) => error.code().map(str::to_owned),
             Ok(response) => match found(ctx, recorder, &response.body, &mut recoverable).await? {
+                Found::Defect => {
+                    let now = ctx.clock.now();
+                    recorder.defect(id.clone(), container.clone(), now);
+                    continue;
+                }
                 Found::Deleted => {
                     recorder.gone(id).await?;
                     continue;
@@ -75,6 +80,8 @@ enum Found {
     Deleted,
     Kept,
     Fetch(Box<fetch::Job>),
+    /// Our own code panicked over it.
+    Defect,
     Unclear,
 }
 
@@ -88,8 +95,10 @@ async fn found(
     let Ok(json) = serde_json::from_slice::<Box<RawValue>>(body) else {
         return Ok(Found::Unclear);
     };
-    let Some(headline) = Fields::of(&json).ok().as_ref().and_then(Headline::of) else {
-        return Ok(Found::Unclear);
+    let headline = match Record::read(&json) {
+        Record::Whole(headline) => headline,
+        Record::Defect(_) | Record::Nameless(FailureCause::Defect) => return Ok(Found::Defect),
+        _ => return Ok(Found::Unclear),
     };
     let parent = headline.parent.clone();
     if recorder.folders.get(&parent).is_none() {

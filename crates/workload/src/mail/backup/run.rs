@@ -26,11 +26,7 @@ use super::{
 };
 use crate::{
     Error, Result,
-    mail::{
-        json::{Fields, Headline},
-        layout::IdHash,
-        state::Cursor,
-    },
+    mail::{json::Record, layout::IdHash, state::Cursor},
 };
 
 /// Fetches under way or waiting for their turn: enough to keep the service's four requests for a mailbox busy while results are stored.
@@ -359,32 +355,28 @@ impl<'a> Run<'a> {
     }
 
     async fn item(&mut self, container: &ItemId, json: Box<RawValue>) -> Result<()> {
-        let Some((fields, id)) = Fields::of(&json)
-            .ok()
-            .and_then(|fields| fields.id("id").ok().map(|id| (fields, id)))
-        else {
-            // Nothing tells which message this is: the folder must be asked again.
-            self.leave_container(container.clone(), FailureCause::BadAnswer, None);
-            return Ok(());
-        };
-        if self.reconciling != Reconciling::Now {
-            self.recorder.check.explain(&IdHash::of(&id));
+        let record = Record::read(&json);
+        if let Some(id) = record.id()
+            && self.reconciling != Reconciling::Now
+        {
+            self.recorder.check.explain(&IdHash::of(id));
         }
-        if fields.has("@removed") {
-            self.recorder.unreported(container, id);
-            return Ok(());
-        }
-        let Some(headline) = Headline::of(&fields) else {
-            // Only what changed was reported: the whole message is asked for, together with others.
-            self.recorder.doubt(container, id);
-            return Ok(());
-        };
         let now = self.ctx.clock.now();
-        let reported = self.recorder.reported(container, headline, json, now);
-        match reported.await? {
-            Next::Nothing => Ok(()),
-            Next::Fetch(job) => self.fetch(*job).await,
+        match record {
+            // The folder must be asked again.
+            Record::Nameless(cause) => self.leave_container(container.clone(), cause, None),
+            Record::Removed(id) => self.recorder.unreported(container, id),
+            // The whole message is asked for, together with others.
+            Record::Part(id) => self.recorder.doubt(container, id),
+            Record::Defect(id) => self.recorder.defect(id, container.clone(), now),
+            Record::Whole(headline) => {
+                let reported = self.recorder.reported(container, headline, json, now);
+                if let Next::Fetch(job) = reported.await? {
+                    self.fetch(*job).await?;
+                }
+            }
         }
+        Ok(())
     }
 
     /// Starts to fetch, after waiting for room.
