@@ -4,11 +4,16 @@ use std::{
     fs,
     path::{Path, PathBuf},
     pin::pin,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
 };
 
 use anyhow::{Context, Result, ensure};
 use engine::{Account, repair, snapshots, verify};
+use rand::{Rng, SeedableRng, rngs::StdRng};
 use repository::{Snapshot, SnapshotId};
 use tempfile::TempDir;
 use tokio::sync::Notify;
@@ -356,6 +361,8 @@ async fn a_backup_that_began_before_a_repair_does_not_make_its_findings_forgotte
     }
     let repaired = patient.repair(false).await?;
     assert_eq!(repaired.fetched_again.messages.len(), 1);
+    // What is written later has the later time; the number decides.
+    stage.simulated.advance(Duration::from_secs(60));
     let late = running.await?.snapshot.context("mail came")?;
     stage.on_exchange(|_| ());
     let held = stage.snapshot(account, late).await;
@@ -402,6 +409,53 @@ async fn mends(patient: &Patient) -> Result<()> {
     ensure!(outcome.report.is_complete(), "{:?}", outcome.report);
     let again = patient.repair(false).await?.fetched_again;
     patient.recovers(again.everything).await
+}
+
+/// Content that does not compress.
+fn noise(seed: u64) -> bytes::Bytes {
+    let mut bytes = vec![0; 1 << 20];
+    StdRng::seed_from_u64(seed).fill_bytes(&mut bytes);
+    bytes.into()
+}
+
+#[tokio::test]
+async fn a_repair_that_somebody_is_in_the_way_of_is_tried_five_times() -> Result<()> {
+    // Survival 40: the backup opens the repository, then each try does. Somebody is gone in time for the fifth, or is not.
+    for (gone_at, is_mended) in [(6, true), (7, false)] {
+        let mut patient = Patient::new().await?;
+        let (vault, account) = (patient.stage.vault.clone(), &patient.account);
+        let writing = patient.stage.repository(account).await?.draft(None).await?;
+        // More than fits into the packs that are being filled, so that it holds its lock.
+        for seed in 0..40 {
+            writing.writer().store(noise(seed)).await?;
+        }
+        let locks = patient.path().join("locks");
+        ensure!(files(&locks)?.len() == 1, "it holds no lock");
+        for index in patient.files("index")? {
+            fs::remove_file(index)?;
+        }
+        patient.forget_cache()?;
+        deliver(&patient.stage, account, 200)?;
+        let opened = AtomicUsize::new(0);
+        patient.stage.vault = vault.with_storage(move |storage| {
+            if opened.fetch_add(1, Ordering::Relaxed) + 1 == gone_at {
+                for lock in files(&locks).expect("they are listed") {
+                    fs::remove_file(lock).expect("it is removed");
+                }
+            }
+            storage
+        });
+        let outcome = patient.stage.back_up(account).await;
+        match is_mended {
+            true => assert_eq!(outcome?.report.added, 1),
+            false => {
+                let error: engine::Error = outcome.err().context("it is mended")?.downcast()?;
+                assert_eq!(error.kind(), engine::Kind::Corrupt, "{error}");
+            }
+        }
+        writing.abandon().await.ok();
+    }
+    Ok(())
 }
 
 #[tokio::test]
