@@ -318,10 +318,11 @@ impl<'a> Run<'a> {
         }
         let denied = reindex::delete(self.repository, lock, &old).await?;
         self.report.denied_deletions += denied.len() as u64;
-        let still_listed: BTreeSet<ObjectId> = denied
-            .iter()
-            .filter_map(|id| self.census.index_files.get(id))
-            .flat_map(|file| file.packs.iter().copied())
+        let stays = |id: &ObjectId| !old.contains(id) || denied.contains(id);
+        let files = self.census.index_files.iter();
+        let still_listed: BTreeSet<ObjectId> = files
+            .filter(|(id, _)| stays(id))
+            .flat_map(|(_, file)| file.packs.iter().copied())
             .collect();
         self.doomed.set_replaced_index(denied);
         if !lock.is_present().await? {

@@ -90,6 +90,7 @@ async fn whoever_lost_his_lock_deletes_and_records_no_more() -> Result<()> {
         when(Work::Forget, &[(Delete, "snapshots")], WRITES),
         when(Work::Prune, &[(Put, "data")], WRITES),
         when(Work::Prune, &[(Put, "data")], PACKS),
+        when(Work::Prune, &[(Put, "data"), (Put, "data")], WRITES),
         when(Work::Prune, &[(Put, "index")], WRITES),
         when(Work::Record, &[(List, "snapshots")], WRITES),
         when(Work::Delete, &[SECOND, (List, "index")], WRITES),

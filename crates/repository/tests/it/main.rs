@@ -1,5 +1,6 @@
 //! The repository from outside: judged by stock restic, by a plain model, by counting and by damage.
 
+mod between;
 mod cache;
 mod crash;
 mod damage;
@@ -15,4 +16,5 @@ mod power;
 mod prune;
 mod repair;
 mod restic;
+mod retention;
 mod support;

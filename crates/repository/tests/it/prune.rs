@@ -1,6 +1,10 @@
 //! Pruning: what is needed stays whole, what is not goes in time, at every crash point and beside everybody else.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use anyhow::Context;
 use model::{SharedClock, SimulatedClock};
@@ -16,21 +20,24 @@ use crate::{
     },
 };
 
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+pub(crate) const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Nothing waits for a day.
-fn at_once() -> PruneOptions {
+pub(crate) fn at_once() -> PruneOptions {
     PruneOptions {
         grace: Duration::ZERO,
         ..PruneOptions::default()
     }
 }
 
-async fn prune(repository: &Repository, options: PruneOptions) -> anyhow::Result<PruneReport> {
+pub(crate) async fn prune(
+    repository: &Repository,
+    options: PruneOptions,
+) -> anyhow::Result<PruneReport> {
     Ok(repository.prune(options, |_| {}).await?)
 }
 
-fn with_clock(clock: &SimulatedClock) -> Options {
+pub(crate) fn with_clock(clock: &SimulatedClock) -> Options {
     Options {
         clock: Arc::new(clock.clone()) as SharedClock,
         ..options()
@@ -44,7 +51,7 @@ fn check_all(path: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn packs(path: &Path) -> anyhow::Result<Vec<std::path::PathBuf>> {
+fn packs(path: &Path) -> anyhow::Result<Vec<PathBuf>> {
     files(&path.join("data"))
 }
 
@@ -414,16 +421,24 @@ async fn nothing_is_deleted_while_anything_is_damaged() -> anyhow::Result<()> {
     for damaged in [
         "snapshots",
         "index",
+        "a missing index file",
         "a pack of directories",
+        "a blob of content",
         "a missing pack",
+        "missing packs",
     ] {
         let fixture = Fixture::new().await?;
         let path = &fixture.path();
         let versions = history(&fixture.repository, 4).await?;
         fixture.repository.forget(&versions[..2]).await?;
-        let smallest = |mut files: Vec<std::path::PathBuf>| {
-            files.sort_by_key(|file| std::fs::metadata(file).map_or(0, |meta| meta.len()));
-            files.into_iter().next().context("there are files")
+        let size = |file: &PathBuf| std::fs::metadata(file).map_or(0, |meta| meta.len());
+        let smallest = |files: Vec<PathBuf>| {
+            let found = files.into_iter().min_by_key(size);
+            found.context("there are files")
+        };
+        let largest = |files: Vec<PathBuf>| {
+            let found = files.into_iter().max_by_key(size);
+            found.context("there are files")
         };
         match damaged {
             "a pack of directories" => {
@@ -436,7 +451,22 @@ async fn nothing_is_deleted_while_anything_is_damaged() -> anyhow::Result<()> {
                     std::fs::write(pack, "garbage")?;
                 }
             }
-            "a missing pack" => {
+            "a missing index file" => {
+                std::fs::remove_file(largest(files(&path.join("index"))?)?)?;
+            }
+            // One that is to be copied.
+            "a blob of content" => {
+                let pack = largest(packs(path)?)?;
+                let mut bytes = std::fs::read(&pack)?;
+                let content = bytes.len() - 20_000;
+                bytes[..content]
+                    .iter_mut()
+                    .step_by(1000)
+                    .for_each(|byte| *byte ^= 4);
+                std::fs::write(pack, bytes)?;
+            }
+            "a missing pack" => std::fs::remove_file(largest(packs(path)?)?)?,
+            "missing packs" => {
                 for pack in packs(path)? {
                     std::fs::remove_file(pack)?;
                 }
@@ -445,13 +475,27 @@ async fn nothing_is_deleted_while_anything_is_damaged() -> anyhow::Result<()> {
         }
         let before = files(path)?;
         let ours = fixture.reopen().await?;
-        let refused = ours.prune(at_once(), |_| {}).await.err();
-        assert!(
-            matches!(refused, Some(Error::NeedsRepair { .. })),
-            "{damaged}: {refused:?}"
-        );
-        assert_eq!(refused.map(|error| error.kind()), Some(Kind::Corrupt));
-        assert_eq!(files(path)?, before, "{damaged}");
+        // Content is looked at when it is copied.
+        let is_seen_at_once = damaged != "a blob of content";
+        for dry_run in [true, false] {
+            let options = PruneOptions {
+                dry_run,
+                ..at_once()
+            };
+            let refused = ours.prune(options, |_| {}).await.err();
+            if dry_run && !is_seen_at_once {
+                assert!(refused.is_none(), "{refused:?}");
+                continue;
+            }
+            assert!(
+                matches!(refused, Some(Error::NeedsRepair { .. })),
+                "{damaged}: {refused:?}"
+            );
+            assert_eq!(refused.map(|error| error.kind()), Some(Kind::Corrupt));
+        }
+        let after = files(path)?;
+        assert!(before.iter().all(|file| after.contains(file)), "{damaged}");
+        assert!(!is_seen_at_once || before == after, "{damaged}");
     }
     Ok(())
 }
