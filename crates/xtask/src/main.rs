@@ -28,7 +28,8 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Everything that continuous integration runs: tools, formatting, tidy, clippy, tests, a minute of fuzzing, five minutes of the soak.
+    /// Everything that continuous integration runs: tools, formatting, tidy, clippy, tests, a minute of fuzzing, a small
+    /// benchmark, five minutes of the soak.
     ///
     /// All steps run, also after one has failed, and a summary ends the output; the exit status is 0 only if every step passed. Under CI=true
     /// a missing tool or missing reference data is a failure; otherwise the tests that need it say that they were passed over.

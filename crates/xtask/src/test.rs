@@ -16,7 +16,7 @@ type Step = (&'static str, fn() -> anyhow::Result<()>);
 /// Of each fuzz target: a minute in all, two at a time.
 const FUZZ_SECONDS: u64 = 10;
 
-const STEPS: [Step; 7] = [
+const STEPS: [Step; 8] = [
     ("tools", tools::run),
     ("format", || cargo(&["fmt", "--all", "--check"])),
     ("tidy", || tidy::run(false)),
@@ -38,7 +38,10 @@ const STEPS: [Step; 7] = [
             target: None,
         })
     }),
-    ("soak", soak),
+    ("bench", || built("bench", &["--smoke"])),
+    ("soak", || {
+        built("trials", &["soak", "--minutes", SOAK_MINUTES])
+    }),
 ];
 
 /// How long the soak goes on, so that every run of the tests meets some dozens of worlds.
@@ -78,15 +81,15 @@ fn line(name: &str, passed: bool, took: Duration) -> String {
     format!("{name:<8} {verdict} in {:.1} s", took.as_secs_f64())
 }
 
-/// Runs the program that the tests have built, beside this one: building it alone would choose other features of its dependencies.
-fn soak() -> anyhow::Result<()> {
-    let program = env::current_exe()?.with_file_name(format!("trials{EXE_SUFFIX}"));
+/// Runs a program that the tests have built, beside this one: building it alone would choose other features of its dependencies.
+fn built(program: &str, arguments: &[&str]) -> anyhow::Result<()> {
+    let program = env::current_exe()?.with_file_name(format!("{program}{EXE_SUFFIX}"));
     ensure!(
         program.exists(),
         "{} is missing: the tests did not build it",
         program.display()
     );
-    surroundings::run(Command::new(program).args(["soak", "--minutes", SOAK_MINUTES]))
+    surroundings::run(Command::new(program).args(arguments))
 }
 
 fn cargo(arguments: &[&str]) -> anyhow::Result<()> {

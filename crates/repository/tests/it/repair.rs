@@ -236,6 +236,45 @@ async fn a_sound_repository_is_left_as_it_is() -> anyhow::Result<()> {
     Ok(())
 }
 
+#[tokio::test]
+async fn a_pack_under_a_name_that_is_not_its_hash_is_not_believed() -> anyhow::Result<()> {
+    let fixture = Fixture::new().await?;
+    let data = fixture.path().join("data");
+    let versions = history(&fixture.repository, 2).await?;
+    std::fs::create_dir_all(data.join("00"))?;
+    for pack in chosen(&data, Which::Largest)? {
+        std::fs::copy(pack, data.join("00").join("0".repeat(64)))?;
+    }
+    let ours = fixture.reopen().await?;
+    let report = repair(&ours).await?;
+    assert_eq!(
+        (report.damaged_packs.len(), report.listed_packs),
+        (1, 0),
+        "{report:?}"
+    );
+    assert_eq!(report.saved_blobs, 0, "all of it is elsewhere: {report:?}");
+    is_whole(&ours, versions[1], 1).await
+}
+
+/// Whoever repaired knows what is lost.
+#[tokio::test]
+async fn what_was_lost_is_stored_again_by_whoever_repaired() -> anyhow::Result<()> {
+    let fixture = Fixture::new().await?;
+    let ours = &fixture.repository;
+    let versions = history(ours, VERSIONS).await?;
+    ours.stats().await?;
+    for pack in chosen(&fixture.path().join("data"), Which::Largest)? {
+        std::fs::remove_file(pack)?;
+    }
+    assert!(!repair(ours).await?.lost.is_empty());
+    store_again(ours).await?;
+    let reopened = fixture.reopen().await?;
+    for (version, id) in (0..).zip(&versions) {
+        is_whole(&reopened, *id, version).await?;
+    }
+    Ok(())
+}
+
 /// Abuse 5.
 #[tokio::test]
 async fn a_repair_killed_at_any_write_is_finished_by_the_next() -> anyhow::Result<()> {
