@@ -2,6 +2,8 @@
 
 use anyhow::{Context, Result};
 use catalog::{Health, JobResult, LastResult, Status};
+use emulator::FaultRule;
+use model::FailureCause;
 use secrets::EmergencyKit;
 use service::{JobReport, RestoreOrder, Selection, Which};
 use workload::mail::restore::Destination;
@@ -68,6 +70,36 @@ on_both! {
         let zoe = zoe.lock().map_err(|_| anyhow::anyhow!("poisoned"))?;
         let restored = zoe.message_views().filter(|message| String::from_utf8_lossy(&message.mime).contains("Mail 6 for ada"));
         assert_eq!((restored.count(), zoe.message_count()), (1, 4));
+        Ok(())
+    }
+
+    async fn items_that_fail_are_in_the_ledger_until_they_are_copied(database: String) -> Result<()> {
+        let stage = Stage::start(database, &[("ada", 5)]).await?;
+        let customer = stage.customer("fabrikam").await?;
+        let (service, organization) = (&stage.service, customer.organization);
+        stage.emulator.add_fault(FaultRule {
+            status: Some(400),
+            code: Some("ErrorInvalidRequest".to_owned()),
+            after: 2,
+            count: Some(1),
+            ..FaultRule::on("/users/{user}/messages/{message}/$value")
+        })?;
+        let of = service.catalog().organization(organization);
+        let back_up = async || -> Result<Option<JobResult>> {
+            let run = service.backup_now(organization, customer.task, Which::All).await?;
+            stage.work_off(customer, run).await?;
+            Ok(stage.jobs(customer, run).await?[0].result)
+        };
+        assert_eq!(back_up().await?, Some(JobResult::Partial));
+        let ada = stage.accounts(customer).await?.remove(0);
+        assert_eq!((ada.last_result, ada.failures), (LastResult::Partial, 1));
+        let ledger = of.failures(ada.key, None, 10).await?;
+        assert_eq!((ledger.len(), ledger[0].report.cause, ledger[0].report.attempts), (1, FailureCause::Refused, 1));
+        assert!(service.restore_points(organization, ada.key).await?[0].partial);
+        assert_eq!(back_up().await?, Some(JobResult::Success));
+        let ada = stage.accounts(customer).await?.remove(0);
+        assert_eq!((ada.last_result, ada.failures, ada.items), (LastResult::Success, 0, 5));
+        assert!(of.failures(ada.key, None, 10).await?.is_empty());
         Ok(())
     }
 

@@ -6,7 +6,8 @@ use anyhow::{Context, Result};
 use catalog::{Job, JobResult, JobState, LastResult};
 use emulator::FaultRule;
 use jiff::SignedDuration;
-use service::{JobReport, Pace, Which};
+use service::{JobReport, Pace, RestoreOrder, Selection, Which};
+use workload::mail::restore::Destination;
 
 use crate::stage::{Stage, Worker, on_both};
 
@@ -192,6 +193,58 @@ on_both! {
         worker.end().await?;
         assert_eq!(stage.jobs(customer, run).await?[0].state, JobState::Queued);
         Ok(())
+    }
+
+    async fn what_a_job_waits_for_is_told_in_words(database: String) -> Result<()> {
+        let stage = Stage::start(database, &[("ada", 20)]).await?;
+        let customer = stage.customer("fabrikam").await?;
+        stage.emulator.add_fault(FaultRule {
+            after: 8,
+            status: Some(429),
+            headers: [("Retry-After".to_owned(), "300".to_owned())].into(),
+            ..FaultRule::on(MIME)
+        })?;
+        let run = stage.service.backup_now(customer.organization, customer.task, Which::All).await?;
+        let worker = Worker::of(&stage.service);
+        stage.until("it waits", async || {
+            Ok(!stage.jobs(customer, run).await?[0].progress.waiting_for.is_empty())
+        }).await?;
+        let waiting = stage.jobs(customer, run).await?.remove(0).progress.waiting_for;
+        let seconds = waiting.strip_prefix("waiting ").and_then(|rest| rest.strip_suffix(" s for Outlook: Microsoft asked for it"));
+        let seconds: u64 = seconds.context(waiting.clone())?.parse()?;
+        assert!((200..=300).contains(&seconds), "{waiting}");
+        worker.end().await?;
+        let job = stage.jobs(customer, run).await?.remove(0);
+        assert_eq!((job.state, job.progress.waiting_for.as_str()), (JobState::Queued, ""));
+        Ok(())
+    }
+
+    async fn a_restore_does_not_wait_for_a_backup_of_the_same_account(database: String) -> Result<()> {
+        let stage = Stage::start(database, &[("ada", 4)]).await?;
+        let customer = stage.customer("fabrikam").await?;
+        let (service, organization) = (&stage.service, customer.organization);
+        let run = service.backup_now(organization, customer.task, Which::All).await?;
+        stage.work_off(customer, run).await?;
+        let account = stage.accounts(customer).await?.remove(0);
+        stage.arrives(&account)?;
+        slow(&stage, 0, 600_000)?;
+        let backup = service.backup_now(organization, customer.task, Which::All).await?;
+        let worker = Worker::of(service);
+        stage.job_is(customer, backup, JobState::Running, 0).await?;
+        let order = RestoreOrder {
+            snapshot: None,
+            selection: Selection::Mailbox,
+            target: account.key,
+            destination: Destination::NewFolder { name: "Restored".to_owned() },
+        };
+        let restore = service.restore(organization, account.key, order).await?;
+        stage.over(customer, restore).await?;
+        let job = stage.jobs(customer, restore).await?.remove(0);
+        let report = JobReport::from_text(&job.outcome).context("a report")?;
+        assert_eq!((job.result, report.restored), (Some(JobResult::Success), 4), "{report:?}");
+        assert_eq!(stage.jobs(customer, backup).await?[0].state, JobState::Running);
+        assert_eq!(stage.accounts(customer).await?[0].last_result, LastResult::InProgress);
+        worker.end().await
     }
 
     /// Abuse 59: the worker was asleep, and another one has its job.
