@@ -87,27 +87,35 @@ function selection(form) {
   tell();
 }
 
-// Live numbers: the server sends the part of the page anew whenever something has changed.
+// Markup from the server, escaped there: only by this policy may it become part of the page.
+const policy = window.trustedTypes?.createPolicy("keepwell", { createHTML: (text) => text });
+const markup = (text) => policy?.createHTML(text) ?? text;
+
+// Live numbers: the server sends the part of the page anew whenever something has changed, for the last time when it is over.
 function live(part) {
   const stream = new EventSource(part.dataset.live);
   const stale = document.querySelector("[data-stale]");
   const spoken = document.querySelector("[data-spoken]");
   let spokenAt = 0;
-  stream.addEventListener("part", (event) => {
-    const open = document.activeElement?.id;
-    part.innerHTML = event.data;
+  const show = (event) => {
+    const focused = document.activeElement?.id;
+    const asked = part.querySelector("details.confirm[open]");
+    if (asked) return;
+    part.innerHTML = markup(event.data);
     tellTimes(part);
-    if (open) document.getElementById(open)?.focus();
+    if (focused) document.getElementById(focused)?.focus();
     stale.hidden = true;
     const sentence = part.querySelector("[data-sentence]")?.textContent;
-    if (sentence && spoken && Date.now() - spokenAt > 30_000) {
+    if (sentence && (event.type === "over" || Date.now() - spokenAt > 30_000)) {
       spoken.textContent = sentence;
       spokenAt = Date.now();
     }
-  });
-  stream.addEventListener("over", () => {
+  };
+  stream.addEventListener("part", show);
+  stream.addEventListener("over", (event) => {
     stream.close();
-    location.reload();
+    part.querySelector("details.confirm[open]")?.removeAttribute("open");
+    show(event);
   });
   stream.addEventListener("error", () => {
     stale.hidden = false;
@@ -148,9 +156,6 @@ document.addEventListener("click", async (event) => {
   await navigator.clipboard.writeText(document.getElementById(button.dataset.copy).textContent);
   button.textContent = "Copied";
 });
-
-// A list that is chosen from acts at once, and a choice shows only what belongs to it.
-for (const field of document.querySelectorAll("[data-submits]")) field.addEventListener("change", () => field.form.requestSubmit());
 
 tellTimes(document);
 for (const form of document.querySelectorAll("form[data-selection]")) selection(form);
