@@ -31,6 +31,15 @@ pub(crate) enum Command {
     /// Run only the emulated Microsoft 365 tenant, for your own clients
     #[command(after_help = EXIT_CODES)]
     Emulator(Emulator),
+    /// Serve the console, back up and schedule, until stopped
+    #[command(after_help = EXIT_CODES)]
+    Serve(Configured),
+    /// Only back up and restore, beside a `serve` with the same database
+    #[command(after_help = EXIT_CODES)]
+    Worker(Configured),
+    /// Make the server's key, which seals all others
+    #[command(subcommand, after_help = EXIT_CODES)]
+    Key(Key),
     /// Look after the repositories in a data folder
     #[command(subcommand, after_help = EXIT_CODES)]
     Repository(Repository),
@@ -70,6 +79,27 @@ pub(crate) struct Emulator {
     /// Serve the admin endpoint: whoever reaches it can add and remove faults
     #[arg(long)]
     pub(crate) admin: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Configured {
+    /// The configuration; docs/keepwell.toml is one with comments
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: PathBuf,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Key {
+    /// Make a key in a new file, and print its id
+    Create {
+        /// Where; outside the data folder
+        file: PathBuf,
+    },
+    /// Print the id of a key
+    ShowId {
+        /// The key's file
+        file: PathBuf,
+    },
 }
 
 /// The people and the mail of an emulated tenant.

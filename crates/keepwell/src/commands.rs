@@ -3,7 +3,9 @@
 mod demo;
 pub(crate) mod emulator;
 mod instance;
+mod key;
 mod repository;
+mod serve;
 
 use std::{io::IsTerminal, time::Duration};
 
@@ -27,6 +29,9 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<Verdict> {
         match cli.command {
             Command::Demo(options) => unless_interrupted(demo::run(options)).await,
             Command::Emulator(options) => emulator::run(options).await,
+            Command::Serve(options) => serve::serve(&options.config).await,
+            Command::Worker(options) => serve::worker(&options.config).await,
+            Command::Key(command) => key::run(command),
             Command::Repository(command) => unless_interrupted(repository::run(command)).await,
         }
     });

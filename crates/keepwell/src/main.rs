@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 mod cli;
 mod commands;
+mod config;
 mod exit;
 mod interrupt;
 mod out;

@@ -19,7 +19,7 @@ pub struct ServerKey(Key);
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum ServerKeyError {
     /// It does not begin as one.
-    #[error("it does not begin with {PREFIX:?}: is it the file that `keepwell key new` made?")]
+    #[error("it does not begin with {PREFIX:?}: is it the file that `keepwell key create` made?")]
     NotAKey,
     /// It has the form, but not the right digits.
     #[error("its digits were cut or changed: bring back the file from a copy")]

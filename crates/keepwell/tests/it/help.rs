@@ -26,7 +26,15 @@ fn check(command: &[&str], wanted: &[&str]) -> Result<()> {
 
 #[test]
 fn of_the_program() -> Result<()> {
-    check(&[], &["demo", "emulator", "repository", "--version"])
+    let commands = ["demo", "emulator", "serve", "worker", "key", "repository"];
+    check(&[], &[&commands[..], &["--version"]].concat())
+}
+
+#[test]
+fn of_the_service() -> Result<()> {
+    check(&["serve"], &["--config <FILE>"])?;
+    check(&["worker"], &["--config <FILE>"])?;
+    check(&["key"], &["create", "show-id"])
 }
 
 #[test]

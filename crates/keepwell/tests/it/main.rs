@@ -12,3 +12,4 @@ mod maintenance;
 mod repositories;
 mod run;
 mod secrets;
+mod serve;

@@ -1,0 +1,116 @@
+//! `keepwell key`, `serve` and `worker`: what is refused, what is told, and an end in order.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader, Read, Write},
+    net::TcpStream,
+    path::Path,
+    process::Stdio,
+    time::Duration,
+};
+
+use anyhow::{Context, Result, ensure};
+use model::{Clock, SystemClock};
+use tempfile::TempDir;
+
+use crate::run::{Running, command, keepwell};
+
+/// A folder with a key and a configuration to which this is added.
+fn configured(more: &str) -> Result<TempDir> {
+    let folder = TempDir::new()?;
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    keepwell(["key", "create", &path("server.key")])?.ended(0)?;
+    let text = format!(
+        "data = {:?}\ndatabase = {:?}\nkey_file = {:?}\n{more}\n",
+        path("data"),
+        path("keepwell.db"),
+        path("server.key")
+    );
+    fs::write(folder.path().join("keepwell.toml"), text)?;
+    Ok(folder)
+}
+
+fn refused(folder: &Path) -> Result<String> {
+    let config = folder.join("keepwell.toml").display().to_string();
+    keepwell(["serve", "--config", &config])?.refusal()
+}
+
+#[test]
+fn a_key_is_made_once_and_for_its_owner_alone() -> Result<()> {
+    let folder = TempDir::new()?;
+    let file = folder.path().join("server.key");
+    let name = file.display().to_string();
+    let made = keepwell(["key", "create", &name])?.ended(0)?;
+    let text = fs::read_to_string(&file)?;
+    let shown = keepwell(["key", "show-id", &name])?.ended(0)?;
+    ensure!(made.stdout == shown.stdout && shown.stdout.trim().len() == 8);
+    ensure!(!text.contains(shown.stdout.trim()), "an id tells nothing");
+    let line = keepwell(["key", "create", &name])?.refusal()?;
+    ensure!(line.contains("never replaced"), "{line}");
+    ensure!(fs::read_to_string(&file)? == text);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        ensure!(fs::metadata(&file)?.permissions().mode() & 0o777 == 0o600);
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o644))?;
+        let line = keepwell(["key", "show-id", &name])?.refusal()?;
+        ensure!(line.contains("chmod 600"), "{line}");
+    }
+    Ok(())
+}
+
+#[test]
+fn what_would_be_unsafe_is_refused() -> Result<()> {
+    let folder = configured("[http]\nlisten = '0.0.0.0:0'")?;
+    ensure!(refused(folder.path())?.contains("plain HTTP"));
+    let folder = configured("[http]\nlistens = '127.0.0.1:0'")?;
+    ensure!(refused(folder.path())?.contains("unknown field"));
+    let folder = configured("")?;
+    fs::remove_file(folder.path().join("server.key"))?;
+    ensure!(refused(folder.path())?.contains("keepwell key create"));
+    ensure!(!folder.path().join("server.key").exists(), "no key is made");
+    Ok(())
+}
+
+/// abuse 67: it says where it is and how to begin, answers, and ends in order when it is told to.
+#[test]
+#[cfg(unix)]
+fn a_console_is_served_until_it_is_told_to_stop() -> Result<()> {
+    let folder = configured("[http]\nlisten = '127.0.0.1:0'")?;
+    let config = folder.path().join("keepwell.toml").display().to_string();
+    let child = command(["serve", "--config", &config])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()?;
+    let mut process = Running(child);
+    let stdout = process.0.stdout.take().context("it is piped")?;
+    let mut lines = BufReader::new(stdout).lines();
+    let at = lines.next().context("a line")??;
+    let (_, address) = at.split_once("http://").context("an address")?;
+    let address = address.trim_end_matches('/').to_owned();
+    let code = lines.next().context("a second line")??;
+    ensure!(
+        code.starts_with("set-up code: ") && code.len() == 36,
+        "{code}"
+    );
+    for (path, status) in [("/healthz", "200"), ("/readyz", "200"), ("/", "303")] {
+        let mut stream = TcpStream::connect(&address)?;
+        write!(
+            stream,
+            "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n"
+        )?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        ensure!(
+            answer.starts_with(&format!("HTTP/1.1 {status}")),
+            "{answer}"
+        );
+    }
+    let clock = SystemClock::new();
+    let pid = rustix::process::Pid::from_child(&process.0);
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM)?;
+    let status = process.0.wait()?;
+    ensure!(status.success(), "{status}");
+    ensure!(clock.elapsed() < Duration::from_secs(10));
+    Ok(())
+}
