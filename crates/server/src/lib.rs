@@ -19,6 +19,7 @@ mod health;
 mod page;
 mod pages;
 mod password;
+mod path;
 mod peer;
 mod problem;
 mod routes;
@@ -27,6 +28,7 @@ mod session;
 mod set_up;
 mod state;
 mod token;
+mod words;
 
 pub use problem::Problem;
 pub use routes::{RouteInfo, Who, router, routes};

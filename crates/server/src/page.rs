@@ -6,7 +6,9 @@ use axum::{
     response::{Html, IntoResponse, Response},
 };
 
-use crate::{Problem, assets, flash::Flash};
+use catalog::Role;
+
+use crate::{Problem, Who, assets, flash::Flash};
 
 /// What `layout.html` shows around a page of somebody who is signed in.
 #[derive(Clone, Debug)]
@@ -16,6 +18,8 @@ pub(crate) struct Shell {
     pub(crate) user_address: String,
     /// For every form.
     pub(crate) csrf: String,
+    /// What the user may do.
+    pub(crate) role: Role,
     /// Where in the navigation: `home`, `runs`, `restores`, `failures`, `audit`, `settings` or nothing of these.
     pub(crate) here: &'static str,
     pub(crate) tasks: Vec<NavTask>,
@@ -40,6 +44,23 @@ impl Shell {
     #[expect(clippy::unused_self, reason = "templates call it on what they have")]
     pub(crate) fn asset(&self, name: &str) -> String {
         assets::url(name)
+    }
+
+    /// Whether the user backs up, restores and looks into backups.
+    pub(crate) fn may_act(&self) -> bool {
+        Who::Operator.includes(self.role)
+    }
+
+    /// Whether the user changes the organization.
+    pub(crate) fn may_manage(&self) -> bool {
+        Who::Administrator.includes(self.role)
+    }
+
+    /// Marks the task that the page is about.
+    pub(crate) fn mark_task(&mut self, id: &str) {
+        for task in &mut self.tasks {
+            task.current = task.id == id;
+        }
     }
 
     /// The first letters of the user's first and last name.
@@ -117,6 +138,7 @@ mod tests {
                 user_name: name.to_owned(),
                 user_address: String::new(),
                 csrf: String::new(),
+                role: Role::Auditor,
                 here: "",
                 tasks: Vec::new(),
                 running: 0,

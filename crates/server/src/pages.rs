@@ -1,8 +1,17 @@
 //! One module for each page, named as in the navigation.
 
+pub(crate) mod account;
+pub(crate) mod audit;
 pub(crate) mod connection;
+pub(crate) mod failures;
+pub(crate) mod health;
 pub(crate) mod home;
+pub(crate) mod message;
+pub(crate) mod restore;
+pub(crate) mod run;
+pub(crate) mod runs;
 pub(crate) mod settings;
 pub(crate) mod sign_in;
 pub(crate) mod sign_up;
+pub(crate) mod task;
 pub(crate) mod wizard;

@@ -117,6 +117,16 @@ impl From<service::Error> for Problem {
     }
 }
 
+/// What is in a restore point could not be read.
+impl From<workload::Error> for Problem {
+    fn from(error: workload::Error) -> Self {
+        match error.kind() {
+            workload::Kind::NotFound => Self::NotFound,
+            _ => Self::internal(error),
+        }
+    }
+}
+
 /// An error's message as a sentence.
 pub(crate) fn sentence(error: &impl ToString) -> String {
     let text = error.to_string();

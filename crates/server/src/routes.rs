@@ -53,7 +53,7 @@ struct Route {
 
 /// The table.
 fn table() -> Vec<Route> {
-    use Who::{Administrator, Anybody, User};
+    use Who::{Administrator, Anybody, Operator, User};
     vec![
         get("/assets/{hash}/{name}", Anybody, assets::show),
         get("/sign-in", Anybody, pages::sign_in::show),
@@ -62,6 +62,43 @@ fn table() -> Vec<Route> {
         post("/sign-up", Anybody, pages::sign_up::sign_up),
         post("/sign-out", User, pages::sign_in::sign_out),
         get("/", User, pages::home::show),
+        get("/tasks/{task}", User, pages::task::show),
+        post("/tasks/{task}/settings", Administrator, pages::task::save),
+        post("/tasks/{task}/backup", Operator, pages::task::backup),
+        post("/tasks/{task}/accounts", Operator, pages::task::act),
+        get("/runs", User, pages::runs::show),
+        get("/runs/{run}", User, pages::run::show),
+        get("/runs/{run}/events", User, pages::run::events),
+        post("/runs/{run}/stop", Operator, pages::run::stop),
+        get("/restores", User, pages::runs::restores),
+        get("/failures", User, pages::failures::show),
+        get("/accounts/{account}", User, pages::account::show),
+        get(
+            "/accounts/{account}/restore",
+            Operator,
+            pages::restore::show,
+        ),
+        post(
+            "/accounts/{account}/restore",
+            Operator,
+            pages::restore::begin,
+        ),
+        get(
+            "/accounts/{account}/message/body",
+            Operator,
+            pages::message::body,
+        ),
+        get(
+            "/accounts/{account}/message/eml",
+            Operator,
+            pages::message::eml,
+        ),
+        get(
+            "/accounts/{account}/message/attachment",
+            Operator,
+            pages::message::attachment,
+        ),
+        get("/audit", User, pages::audit::show),
         get("/settings", User, pages::settings::show),
         post("/settings/kit", Administrator, pages::settings::kit),
         get("/connections/{connection}", User, pages::connection::show),

@@ -10,7 +10,7 @@ use jiff::SignedDuration;
 use model::Service;
 
 use crate::{
-    Problem, State,
+    Problem, State, Who,
     cookies::{self, Cookies},
     flash::Flash,
     page::{NavTask, Sheet, Shell},
@@ -61,6 +61,7 @@ impl Signed {
             user_name: self.user.name.clone(),
             user_address: self.user.address.clone(),
             csrf: self.csrf.clone(),
+            role: self.user.role,
             here,
             tasks: tasks
                 .into_iter()
@@ -75,6 +76,11 @@ impl Signed {
             failures: failures.iter().map(|(_, count)| count).sum(),
             flash: self.flash.clone(),
         })
+    }
+
+    /// Whether this user backs up, restores and looks into backups.
+    pub(crate) fn may_act(&self) -> bool {
+        Who::Operator.includes(self.user.role)
     }
 
     /// Notes in the audit what this user does. Call it before doing it: what cannot be noted is not done.

@@ -3,15 +3,17 @@
 use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 
 use axum::{extract::FromRequestParts, http::request::Parts};
-use catalog::Catalog;
+use catalog::{Catalog, OrganizationId};
 use graph::SignIns;
 use model::SharedClock;
-use service::{Credential, Service};
+use service::{Credential, NewFirstUser, Service};
 use tokio::sync::Mutex;
 use url::{Origin, Url};
+use zeroize::Zeroizing;
 
 use crate::{
-    SetUpCode, attempts::Attempts, drafts::Drafts, password::Passwords, token::random_bytes,
+    Problem, SetUpCode, attempts::Attempts, drafts::Drafts, password::Passwords,
+    token::random_bytes,
 };
 
 /// What a console is told once.
@@ -107,6 +109,27 @@ impl State {
     #[must_use]
     pub fn set_up_code(&self) -> &SetUpCode {
         &self.0.set_up_code
+    }
+
+    /// Makes an organization with its first administrator, for whoever starts a console that is to have one.
+    ///
+    /// # Errors
+    /// When somebody has the address already, or it cannot be written.
+    pub async fn found(
+        &self,
+        organization: &str,
+        name: &str,
+        address: &str,
+        password: &str,
+    ) -> Result<OrganizationId, Problem> {
+        let password = Zeroizing::new(password.to_owned());
+        let user = NewFirstUser {
+            name: name.to_owned(),
+            address: address.to_owned(),
+            password_hash: self.passwords().hash(password).await?,
+        };
+        let (organization, _) = self.service().found(organization, user).await?;
+        Ok(organization)
     }
 
     pub(crate) fn service(&self) -> &Service {

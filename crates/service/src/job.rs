@@ -225,6 +225,7 @@ async fn put_back(service: &Service, claim: &Claim, meter: &Meter) -> Result<Don
     };
     let snapshot = input.snapshot.as_deref().map(snapshot_id).transpose()?;
     let archive = restore::archive(setting, &source, snapshot).await?;
+    let into = input.new_folder.clone();
     let destination = match input.new_folder {
         Some(name) => Destination::NewFolder { name },
         None => Destination::InPlace,
@@ -237,7 +238,10 @@ async fn put_back(service: &Service, claim: &Claim, meter: &Meter) -> Result<Don
         Selection::Folder(id) => vec![mail_restore::Selection::Folder(id)],
         Selection::Mailbox => vec![mail_restore::Selection::Mailbox],
     };
-    let mut job = JobReport::default();
+    let mut job = JobReport {
+        into,
+        ..JobReport::default()
+    };
     for selection in selections {
         let order = restore::Order {
             source: &source,

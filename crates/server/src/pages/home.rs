@@ -1,17 +1,272 @@
 //! The Homepage: is all well, and if not, what?
 
+use std::collections::HashMap;
+
 use askama::Template;
 use axum::response::Response;
+use catalog::{AccountTotals, Health, RunCause, TaskId};
+use jiff::SignedDuration;
+use model::Service;
 
-use crate::{Problem, Signed, page, page::Shell};
+use crate::{
+    Problem, Signed, State,
+    page::{self, Shell},
+    pages::{
+        health::HealthBar,
+        runs::{RunRow, TOO_MANY},
+    },
+    words::{Outcome, Pill, When, cause, count, noun, service, size},
+};
+
+/// An account whose last success is younger is up to date.
+const FRESH: SignedDuration = SignedDuration::from_hours(24);
+/// Runs in progress that are listed.
+const RUNNING_MAX: usize = 5;
 
 #[derive(Template)]
 #[template(path = "home.html")]
 struct Home {
     shell: Shell,
+    sentence: String,
+    troubles: Vec<HealthBar>,
+    tiles: Vec<Tile>,
+    tasks: Vec<TaskRow>,
+    tasks_words: String,
+    running: Vec<Running>,
+    stored: Stored,
 }
 
-pub(crate) async fn show(signed: Signed) -> Result<Response, Problem> {
-    let shell = signed.shell("home").await?;
-    Ok(page::html(&Home { shell }))
+struct Tile {
+    href: String,
+    icon: &'static str,
+    name: &'static str,
+    offered: bool,
+    tasks: u64,
+    tasks_words: String,
+    active: String,
+    accounts: String,
+    result: Outcome,
+}
+
+struct TaskRow {
+    id: TaskId,
+    name: String,
+    about: String,
+    service: Service,
+    totals: AccountTotals,
+    result: Outcome,
+    last_run: Option<(String, When)>,
+    active: String,
+    items: String,
+    size: String,
+}
+
+struct Running {
+    id: String,
+    task: String,
+    done_words: String,
+    done: u64,
+    jobs: u64,
+    written: String,
+    started: When,
+    cause: &'static str,
+}
+
+struct Stored {
+    items: String,
+    size: String,
+    accounts: String,
+    failures: u64,
+}
+
+pub(crate) async fn show(state: State, signed: Signed) -> Result<Response, Problem> {
+    let of = &signed.organization;
+    let now = state.clock().now();
+    let totals: HashMap<TaskId, AccountTotals> =
+        of.account_totals(now - FRESH).await?.into_iter().collect();
+    let mut tasks = Vec::new();
+    let mut running = Vec::new();
+    for task in of.tasks().await? {
+        let totals = totals.get(&task.id).copied().unwrap_or_default();
+        let mut latest = of.runs(task.id, None, TOO_MANY).await?;
+        latest.retain(|run| matches!(run.cause, RunCause::Schedule | RunCause::BackupNow));
+        let result = match latest.first() {
+            Some(run) => Outcome::of_run(run, &of.run_totals(run.id).await?),
+            None => Outcome::NeverRun,
+        };
+        tasks.push(TaskRow {
+            about: format!(
+                "{}, {}",
+                service(task.service).1,
+                noun(totals.accounts, "account", "accounts")
+            ),
+            result,
+            last_run: latest
+                .first()
+                .map(|run| (run.id.to_string(), When(run.started_at))),
+            active: count(totals.active),
+            items: count(totals.items),
+            size: size(totals.size_bytes),
+            id: task.id,
+            name: task.name,
+            service: task.service,
+            totals,
+        });
+    }
+    for run in of.runs_of_all_tasks(RunCause::ALL, None, TOO_MANY).await? {
+        if run.finished_at.is_some() || running.len() == RUNNING_MAX {
+            continue;
+        }
+        let totals = of.run_totals(run.id).await?;
+        let row = RunRow::new(&run, &totals, &tasks_by_id(&tasks), now);
+        running.push(Running {
+            id: row.id,
+            task: row.task,
+            done_words: format!("{} accounts", row.done_of),
+            done: totals.success + totals.partial + totals.failed + totals.cancelled,
+            jobs: totals.jobs,
+            written: format!(
+                "{}, {} written.",
+                noun(totals.items, "item", "items"),
+                size(totals.bytes)
+            ),
+            started: row.started,
+            cause: cause(run.cause),
+        });
+    }
+    let troubles: Vec<HealthBar> = of
+        .connections()
+        .await?
+        .iter()
+        .filter(|connection| matches!(connection.health, Health::Disconnected | Health::Incomplete))
+        .map(HealthBar::new)
+        .collect();
+    let all = sum(tasks.iter().map(|task| &task.totals));
+    let page = Home {
+        shell: signed.shell("home").await?,
+        sentence: sentence(&all, tasks.is_empty(), troubles.len()),
+        troubles,
+        tiles: [
+            Service::Exchange,
+            Service::OneDrive,
+            Service::SharePoint,
+            Service::Groups,
+        ]
+        .map(|service| tile(service, &tasks))
+        .into(),
+        tasks_words: noun(tasks.len() as u64, "task", "tasks"),
+        tasks,
+        running,
+        stored: Stored {
+            items: count(all.items),
+            size: size(all.size_bytes),
+            accounts: count(all.stored),
+            failures: all.failures,
+        },
+    };
+    Ok(page::html(&page))
+}
+
+fn tasks_by_id(tasks: &[TaskRow]) -> HashMap<TaskId, String> {
+    let names = tasks.iter().map(|task| (task.id, task.name.clone()));
+    names.collect()
+}
+
+fn sum<'a>(all: impl Iterator<Item = &'a AccountTotals>) -> AccountTotals {
+    all.fold(AccountTotals::default(), |a, b| AccountTotals {
+        accounts: a.accounts + b.accounts,
+        active: a.active + b.active,
+        fresh: a.fresh + b.fresh,
+        stored: a.stored + b.stored,
+        items: a.items + b.items,
+        size_bytes: a.size_bytes + b.size_bytes,
+        failures: a.failures + b.failures,
+    })
+}
+
+fn sentence(all: &AccountTotals, is_new: bool, troubles: usize) -> String {
+    let mut text = if is_new {
+        "Nothing is protected yet.".to_owned()
+    } else if all.active == 0 {
+        "No account is active yet: open a task, select accounts and activate them.".to_owned()
+    } else {
+        format!(
+            "{} of {} have been backed up within the last day.",
+            count(all.fresh),
+            noun(all.active, "active account", "active accounts")
+        )
+    };
+    match troubles {
+        0 => {}
+        1 => text.push_str(" One connection needs you."),
+        many => text.push_str(&format!(" {many} connections need you.")),
+    }
+    text
+}
+
+fn tile(which: Service, tasks: &[TaskRow]) -> Tile {
+    let (icon, name) = service(which);
+    let its: Vec<&TaskRow> = tasks.iter().filter(|task| task.service == which).collect();
+    let totals = sum(its.iter().map(|task| &task.totals));
+    Tile {
+        href: match its.as_slice() {
+            [] => "/tasks/new".to_owned(),
+            [one] => format!("/tasks/{}", one.id),
+            _ => "/#tasks".to_owned(),
+        },
+        icon,
+        name,
+        offered: which == Service::Exchange,
+        tasks: its.len() as u64,
+        tasks_words: noun(its.len() as u64, "task", "tasks"),
+        active: count(totals.active),
+        accounts: count(totals.accounts),
+        result: worst(its.iter().map(|task| task.result)),
+    }
+}
+
+/// The state that somebody should know of first.
+fn worst(results: impl Iterator<Item = Outcome>) -> Outcome {
+    const ORDER: [Outcome; 8] = [
+        Outcome::Failed,
+        Outcome::Partial,
+        Outcome::InProgress,
+        Outcome::Scheduled,
+        Outcome::Paused,
+        Outcome::Stopped,
+        Outcome::Success,
+        Outcome::NeverRun,
+    ];
+    let place = |result: &Outcome| ORDER.iter().position(|one| one == result);
+    results.min_by_key(place).unwrap_or(Outcome::NeverRun)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tile_tells_what_is_worst() {
+        let check = |results: &[Outcome], told| assert_eq!(worst(results.iter().copied()), told);
+        check(&[], Outcome::NeverRun);
+        check(&[Outcome::Success, Outcome::Failed], Outcome::Failed);
+        check(&[Outcome::NeverRun, Outcome::Success], Outcome::Success);
+    }
+
+    #[test]
+    fn the_sentence_counts_what_is_up_to_date() {
+        let all = AccountTotals {
+            active: 1_916,
+            fresh: 1,
+            ..AccountTotals::default()
+        };
+        assert_eq!(
+            sentence(&all, false, 1),
+            "1 of 1,916 active accounts have been backed up within the last day. One connection needs you."
+        );
+        assert_eq!(
+            sentence(&AccountTotals::default(), true, 0),
+            "Nothing is protected yet."
+        );
+    }
 }

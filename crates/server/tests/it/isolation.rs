@@ -129,6 +129,11 @@ fn is_left_out(path: &str) -> bool {
     path == "/sign-out" || path.ends_with("/check") || path.ends_with("/checking")
 }
 
+/// An answer that goes on as long as there is something to tell; only that it is refused can be waited for.
+fn is_endless(path: &str) -> bool {
+    path.ends_with("/events")
+}
+
 /// abuse 85.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nobody_gets_behind_the_sign_in_page() {
@@ -169,10 +174,13 @@ async fn what_is_anothers_is_not_there() {
         };
         let foreign = call(&bobs, &route, &path).await;
         assert_eq!(foreign.status, 404, "{route:?}: {}", foreign.text);
+        seen += 1;
+        if is_endless(route.path) {
+            continue;
+        }
         let own = call(&adas, &route, &path).await;
         assert_ne!(own.status, 404, "{route:?}");
         assert!(own.status < 500, "{route:?}: {}", own.text);
-        seen += 1;
     }
     assert!(seen > 5);
 }
@@ -195,7 +203,9 @@ async fn a_role_allows_what_it_says_and_no_more() {
         let browser = stage.browser();
         browser.sign_in(address).await;
         for route in server::routes() {
-            let Some(path) = filled(route.path, &ids).filter(|path| !is_left_out(path)) else {
+            let Some(path) =
+                filled(route.path, &ids).filter(|path| !is_left_out(path) && !is_endless(path))
+            else {
                 continue;
             };
             let is_allowed = match route.who {

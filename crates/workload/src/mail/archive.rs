@@ -421,8 +421,11 @@ impl Archive {
         }
     }
 
-    /// A message's JSON alone, for asking whether the message is still there.
-    pub(crate) async fn json(&self, at: &MessageRef) -> Result<Box<RawValue>> {
+    /// What Graph said of a message, without its MIME: for lists, and for asking whether the message is still there.
+    ///
+    /// # Errors
+    /// As [`Archive::message`].
+    pub async fn json(&self, at: &MessageRef) -> Result<Box<RawValue>> {
         let json = self
             .read(at, ".json")
             .await?

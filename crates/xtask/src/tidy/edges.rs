@@ -61,7 +61,9 @@ pub(crate) const EDGES: &[Edges] = &[
     },
     Edges {
         name: "server",
-        uses: &["model", "secrets", "catalog", "graph", "service"],
+        uses: &[
+            "model", "secrets", "catalog", "graph", "workload", "service",
+        ],
         tests_use: &["emulator"],
     },
     Edges {

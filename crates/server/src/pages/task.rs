@@ -1,0 +1,671 @@
+//! A task: whether its connection works, its settings, its accounts, and what is done to them.
+
+use askama::Template;
+use axum::{
+    extract::Query,
+    response::{IntoResponse, Redirect, Response},
+};
+use axum_extra::extract::Form;
+use catalog::{
+    Account, AccountFilter, AccountKey, AccountSort, Direction, Health, PageToken, RunCause,
+    Status, StatusChange, Task, TaskId,
+};
+use serde::Deserialize;
+use service::{Schedule, TaskSettings, Which};
+
+use crate::{
+    Problem, Signed, State,
+    flash::Flash,
+    page::{self, Shell},
+    pages::{
+        health::HealthBar,
+        runs::{Pager, RunRow, rows},
+    },
+    path::Path,
+    words::{Outcome, Pill, When, count, noun, service as service_words, size},
+};
+
+/// Accounts of a page.
+const ROWS: u32 = 50;
+/// Runs below the accounts.
+const RUNS: u32 = 3;
+
+#[derive(Template)]
+#[template(path = "task.html")]
+struct Page {
+    shell: Shell,
+    id: TaskId,
+    name: String,
+    service: &'static str,
+    result: Outcome,
+    sentence: String,
+    backup_refused: String,
+    health: HealthBar,
+    settings: SettingsForm,
+    settings_open: bool,
+    settings_words: String,
+    accounts_words: String,
+    find: String,
+    kept: Vec<(&'static str, String)>,
+    chips: Vec<Chip>,
+    empty: (&'static str, &'static str),
+    accounts: Vec<Row>,
+    query: String,
+    matching: u64,
+    matching_words: String,
+    columns: Columns,
+    pager: Pager,
+    runs: Vec<RunRow>,
+}
+
+/// A filter with the number of what it leaves.
+pub(crate) struct Chip {
+    pub(crate) href: String,
+    pub(crate) current: bool,
+    pub(crate) words: String,
+}
+
+struct Columns {
+    name: Column,
+    status: Column,
+    result: Column,
+    backup: Column,
+    size: Column,
+}
+
+struct Column {
+    name: &'static str,
+    href: String,
+    /// `ascending`, `descending` or empty, as `aria-sort` has it.
+    sorted: &'static str,
+}
+
+struct Row {
+    key: AccountKey,
+    name: String,
+    address: String,
+    status: Status,
+    result: Outcome,
+    backed_up: Option<When>,
+    items: String,
+    size: String,
+    failures: u64,
+}
+
+struct SettingsForm {
+    index: bool,
+    unlicensed: bool,
+    activate_new: bool,
+    retain: String,
+    retain_error: String,
+    schedules: Vec<Choice>,
+}
+
+struct Choice {
+    value: String,
+    words: String,
+    chosen: bool,
+}
+
+/// Which accounts, in which order: the state of the table, kept in the address.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct View {
+    /// A status, `failures`, or nothing for all.
+    show: String,
+    find: String,
+    sort: String,
+    order: String,
+    after: String,
+}
+
+impl View {
+    fn filter(&self) -> AccountFilter {
+        AccountFilter {
+            status: Status::from_word(&self.show),
+            failing: self.show == "failures",
+            text: Some(self.find.clone()).filter(|text| !text.is_empty()),
+            ..AccountFilter::default()
+        }
+    }
+
+    fn sort(&self) -> AccountSort {
+        AccountSort::from_word(&self.sort).unwrap_or(AccountSort::Name)
+    }
+
+    fn direction(&self) -> Direction {
+        match self.order.as_str() {
+            "down" => Direction::Descending,
+            _ => Direction::Ascending,
+        }
+    }
+
+    /// The address of the table with this state, without the page.
+    fn href(&self, task: TaskId) -> String {
+        match self.query().as_str() {
+            "" => format!("/tasks/{task}#accounts"),
+            query => format!("/tasks/{task}?{query}#accounts"),
+        }
+    }
+
+    fn query(&self) -> String {
+        let mut query = url::form_urlencoded::Serializer::new(String::new());
+        for (name, value) in self.kept(true) {
+            query.append_pair(name, &value);
+        }
+        query.finish()
+    }
+
+    /// What a form of the page has to hand on.
+    fn kept(&self, with_text: bool) -> Vec<(&'static str, String)> {
+        let all = [
+            ("show", &self.show),
+            ("find", &self.find),
+            ("sort", &self.sort),
+            ("order", &self.order),
+        ];
+        let wanted = all
+            .into_iter()
+            .filter(|(name, value)| !value.is_empty() && (with_text || *name != "find"));
+        wanted.map(|(name, value)| (name, value.clone())).collect()
+    }
+
+    fn column(&self, task: TaskId, sort: AccountSort, name: &'static str) -> Column {
+        let (is_sorted, direction) = (self.sort() == sort, self.direction());
+        let sorted = match direction {
+            _ if !is_sorted => "",
+            Direction::Ascending => "ascending",
+            Direction::Descending => "descending",
+        };
+        let order = match sorted {
+            "ascending" => "down",
+            _ => "",
+        };
+        let other = Self {
+            sort: sort.word().to_owned(),
+            order: order.to_owned(),
+            after: String::new(),
+            ..self.clone()
+        };
+        Column {
+            name,
+            href: other.href(task),
+            sorted,
+        }
+    }
+}
+
+/// The page.
+pub(crate) async fn show(
+    state: State,
+    signed: Signed,
+    Path(task): Path<TaskId>,
+    Query(view): Query<View>,
+) -> Result<Response, Problem> {
+    let task = signed.organization.task(task).await?;
+    let settings = TaskSettings::from_text(&task.settings).map_err(Problem::internal)?;
+    render(&state, &signed, &task, &view, SettingsForm::new(&settings)).await
+}
+
+async fn render(
+    state: &State,
+    signed: &Signed,
+    task: &Task,
+    view: &View,
+    form: SettingsForm,
+) -> Result<Response, Problem> {
+    let (of, id) = (&signed.organization, task.id);
+    let settings = TaskSettings::from_text(&task.settings).map_err(Problem::internal)?;
+    let connection = of.connection(task.connection).await?;
+    let counted = async |show: &str| {
+        let view = View {
+            show: show.to_owned(),
+            ..View::default()
+        };
+        of.count_accounts(id, &view.filter()).await
+    };
+    let (all, active) = (counted("").await?, counted("active").await?);
+    let mut chips = Vec::new();
+    for (show, word) in [
+        ("", "All"),
+        ("active", "Active"),
+        ("inactive", "Inactive"),
+        ("paused", "Paused"),
+        ("archived", "Archived"),
+        ("failures", "With failures"),
+    ] {
+        let number = counted(show).await?;
+        let other = View {
+            show: show.to_owned(),
+            after: String::new(),
+            ..view.clone()
+        };
+        if number > 0 || show.is_empty() || show == view.show {
+            chips.push(Chip {
+                href: other.href(id),
+                current: show == view.show,
+                words: format!("{word} {}", count(number)),
+            });
+        }
+    }
+    let filter = view.filter();
+    let matching = of.count_accounts(id, &filter).await?;
+    let after = Some(view.after.clone()).filter(|after| !after.is_empty());
+    let after = after.map(PageToken::from_text);
+    let found = of
+        .accounts(
+            id,
+            &filter,
+            view.sort(),
+            view.direction(),
+            after.as_ref(),
+            ROWS,
+        )
+        .await?;
+    let mut runs = of.runs(id, None, RUNS).await?;
+    runs.truncate(RUNS as usize);
+    let latest = of.runs(id, None, ROWS).await?;
+    let latest = latest
+        .iter()
+        .find(|run| matches!(run.cause, RunCause::Schedule | RunCause::BackupNow));
+    let result = match latest {
+        Some(run) => Outcome::of_run(run, &of.run_totals(run.id).await?),
+        None => Outcome::NeverRun,
+    };
+    let mut shell = signed.shell("").await?;
+    shell.mark_task(&id.to_string());
+    let page = Page {
+        shell,
+        id,
+        name: task.name.clone(),
+        service: service_words(task.service).1,
+        result,
+        sentence: match (all, active) {
+            (0, _) if task.discovered_at.is_some() => "No mailbox was found.".to_owned(),
+            (0, _) => "Keepwell is looking for mailboxes.".to_owned(),
+            (_, 0) => "No account is active yet: select accounts and activate them.".to_owned(),
+            _ => format!(
+                "{} of {} are active.",
+                count(active),
+                noun(all, "account", "accounts")
+            ),
+        },
+        backup_refused: match (connection.health, active) {
+            (Health::Disconnected, _) => "Backup Now needs a connection.".to_owned(),
+            (_, 0) => "Backup Now needs an active account.".to_owned(),
+            _ => String::new(),
+        },
+        health: HealthBar::new(&connection),
+        settings_open: active == 0 || !form.retain_error.is_empty(),
+        settings_words: summary(&settings),
+        settings: form,
+        accounts_words: format!("{} active of {}", count(active), count(all)),
+        find: view.find.clone(),
+        kept: view.kept(false),
+        chips,
+        empty: match all {
+            0 if task.discovered_at.is_some() => (
+                "No mailbox",
+                "The tenant has none that another task does not protect already. New ones are looked for daily.",
+            ),
+            0 => (
+                "Looking for mailboxes",
+                "They are listed here as soon as Microsoft has named them. Reload in a moment.",
+            ),
+            _ => (
+                "No account matches",
+                "Choose another filter, or search for something else.",
+            ),
+        },
+        query: view.query(),
+        matching,
+        matching_words: count(matching),
+        columns: Columns {
+            name: view.column(id, AccountSort::Name, "Account"),
+            status: view.column(id, AccountSort::Status, "Status"),
+            result: view.column(id, AccountSort::LastResult, "Last result"),
+            backup: view.column(id, AccountSort::LastSuccess, "Last backup"),
+            size: view.column(id, AccountSort::Size, "Size"),
+        },
+        pager: Pager {
+            words: format!("{} of {}", count(found.rows.len() as u64), count(matching)),
+            first: (!view.after.is_empty()).then(|| view.href(id)),
+            next: found.next.as_ref().map(|next| {
+                let query = view.query();
+                let join = if query.is_empty() { "" } else { "&" };
+                format!("/tasks/{id}?{query}{join}after={}#accounts", next.as_str())
+            }),
+        },
+        accounts: found.rows.into_iter().map(Row::new).collect(),
+        runs: rows(signed, &runs, state.clock().now()).await?,
+    };
+    Ok(page::html(&page))
+}
+
+impl Row {
+    fn new(account: Account) -> Self {
+        let was_backed_up = account.snapshot.is_some();
+        let or_none = |text: String| {
+            if was_backed_up {
+                text
+            } else {
+                "—".to_owned()
+            }
+        };
+        Self {
+            key: account.key,
+            name: account.name,
+            address: account.address,
+            status: account.status,
+            result: account.last_result.into(),
+            backed_up: account.last_success_at.map(When),
+            items: or_none(count(account.items)),
+            size: or_none(size(account.size_bytes)),
+            failures: account.failures,
+        }
+    }
+}
+
+/// The schedules that the page offers, with the words in which a form names them.
+const SCHEDULES: [(&str, &str, u16); 5] = [
+    ("manual", "Only with Backup Now", 0),
+    ("1", "Once a day", 1),
+    ("2", "Twice a day", 2),
+    ("4", "Four times a day", 4),
+    ("24", "Every hour", 24),
+];
+
+impl SettingsForm {
+    fn new(settings: &TaskSettings) -> Self {
+        let chosen = word(&settings.schedule);
+        let mut schedules: Vec<Choice> = SCHEDULES
+            .iter()
+            .map(|(value, words, _)| Choice {
+                value: (*value).to_owned(),
+                words: (*words).to_owned(),
+                chosen: *value == chosen,
+            })
+            .collect();
+        if !schedules.iter().any(|choice| choice.chosen) {
+            schedules.push(Choice {
+                words: schedule_words(&settings.schedule),
+                value: "as it is".to_owned(),
+                chosen: true,
+            });
+        }
+        Self {
+            index: settings.index,
+            unlicensed: settings.unlicensed,
+            activate_new: settings.activate_new,
+            retain: settings
+                .retain_archived_days
+                .map(|days| days.to_string())
+                .unwrap_or_default(),
+            retain_error: String::new(),
+            schedules,
+        }
+    }
+}
+
+fn word(schedule: &Schedule) -> String {
+    match schedule {
+        Schedule::Manual => "manual".to_owned(),
+        Schedule::TimesADay(times) => times.to_string(),
+        Schedule::Cron(_) => String::new(),
+    }
+}
+
+fn schedule_words(schedule: &Schedule) -> String {
+    let known = SCHEDULES
+        .iter()
+        .find(|(value, ..)| *value == word(schedule));
+    match (known, schedule) {
+        (Some((_, words, _)), _) => (*words).to_owned(),
+        (_, Schedule::TimesADay(times)) => format!("{times} times a day"),
+        (_, Schedule::Cron(pattern)) => format!("At {pattern}"),
+        (_, Schedule::Manual) => String::new(),
+    }
+}
+
+/// The settings in one line.
+fn summary(settings: &TaskSettings) -> String {
+    let kept = match settings.retain_archived_days {
+        None => "for ever".to_owned(),
+        Some(days) => noun(days.into(), "day", "days"),
+    };
+    let schedule = schedule_words(&settings.schedule);
+    format!("{schedule}. Auto-archived backups are kept {kept}.")
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct SettingsFields {
+    index: String,
+    unlicensed: String,
+    activate_new: String,
+    retain: String,
+    schedule: String,
+}
+
+/// Saves the settings.
+pub(crate) async fn save(
+    state: State,
+    signed: Signed,
+    Path(task): Path<TaskId>,
+    Form(fields): Form<SettingsFields>,
+) -> Result<Response, Problem> {
+    let of = &signed.organization;
+    let task = of.task(task).await?;
+    let before = TaskSettings::from_text(&task.settings).map_err(Problem::internal)?;
+    let retain = fields.retain.trim();
+    let days = match retain {
+        "" => Ok(None),
+        text => text.parse::<u32>().map(Some),
+    };
+    let known = SCHEDULES
+        .iter()
+        .find(|(value, ..)| *value == fields.schedule);
+    let settings = TaskSettings {
+        index: fields.index == "yes",
+        unlicensed: fields.unlicensed == "yes",
+        activate_new: fields.activate_new == "yes",
+        retain_archived_days: days.clone().unwrap_or_default(),
+        schedule: match known {
+            Some((_, _, 0)) => Schedule::Manual,
+            Some((_, _, times)) => Schedule::TimesADay(*times),
+            None => before.schedule.clone(),
+        },
+        ..before
+    };
+    if days.is_err() {
+        let form = SettingsForm {
+            retain: retain.to_owned(),
+            retain_error: "Enter a whole number of days, or leave it empty to keep them for ever."
+                .to_owned(),
+            ..SettingsForm::new(&settings)
+        };
+        return render(&state, &signed, &task, &View::default(), form).await;
+    }
+    signed
+        .note(&state, "changed a task's settings", task.id)
+        .await?;
+    state
+        .service()
+        .set_settings(of.id(), task.id, &settings)
+        .await?;
+    let back = Redirect::to(&format!("/tasks/{}", task.id)).into_response();
+    Ok(Flash::ok("The settings are saved.").after(back))
+}
+
+/// Backs up all active accounts.
+pub(crate) async fn backup(
+    state: State,
+    signed: Signed,
+    Path(task): Path<TaskId>,
+) -> Result<Response, Problem> {
+    back_up(&state, &signed, task, Which::All).await
+}
+
+async fn back_up(
+    state: &State,
+    signed: &Signed,
+    task: TaskId,
+    which: Which,
+) -> Result<Response, Problem> {
+    signed.organization.task(task).await?;
+    signed.note(state, "began a backup", task).await?;
+    let begun = state
+        .service()
+        .backup_now(signed.organization.id(), task, which)
+        .await;
+    match begun {
+        Ok(run) => Ok(Redirect::to(&format!("/runs/{run}")).into_response()),
+        Err(error) if error.kind() == service::Kind::Conflict => {
+            let back = Redirect::to(&format!("/tasks/{task}")).into_response();
+            Ok(Flash::warn(crate::problem::sentence(&error)).after(back))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+#[derive(Deserialize)]
+pub(crate) struct Action {
+    #[serde(default)]
+    r#do: String,
+    #[serde(default)]
+    account: Vec<AccountKey>,
+    /// Not empty: all accounts that the table's filter leaves, not only those ticked.
+    #[serde(default)]
+    everything: String,
+    /// The state of the table.
+    #[serde(default)]
+    query: String,
+}
+
+/// What the Action menu does to the accounts that are selected.
+pub(crate) async fn act(
+    state: State,
+    signed: Signed,
+    Path(task): Path<TaskId>,
+    Form(action): Form<Action>,
+) -> Result<Response, Problem> {
+    let of = &signed.organization;
+    of.task(task).await?;
+    let view = read_view(&action.query);
+    let is_everything = !action.everything.is_empty();
+    let filter = if is_everything {
+        view.filter()
+    } else {
+        AccountFilter {
+            keys: Some(action.account.clone()),
+            ..AccountFilter::default()
+        }
+    };
+    let back = Redirect::to(&view.href(task)).into_response();
+    if !is_everything && action.account.is_empty() {
+        return Ok(Flash::warn("No account is selected.").after(back));
+    }
+    let (change, noted, done) = match action.r#do.as_str() {
+        "activate" => (StatusChange::Activate, "activated accounts", "activated"),
+        "pause" => (StatusChange::Pause, "paused accounts", "paused"),
+        "backup" => {
+            // All that are active need not be named.
+            let is_all = view.find.is_empty() && ["", "active"].contains(&view.show.as_str());
+            let which = match (is_everything, is_all) {
+                (true, true) => Which::All,
+                (true, false) => Which::Keys(keys(&signed, task, &filter).await?),
+                (false, _) => Which::Keys(action.account),
+            };
+            return back_up(&state, &signed, task, which).await;
+        }
+        _ => return Err(Problem::Invalid("There is no such action.".to_owned())),
+    };
+    signed.note(&state, noted, task).await?;
+    let changed = of.change_status(task, &filter, change).await?;
+    let flash = match changed {
+        0 => Flash::warn(format!("None of the selected accounts could be {done}.")),
+        _ => Flash::ok(format!("{} {done}.", noun(changed, "account", "accounts"))),
+    };
+    Ok(flash.after(back))
+}
+
+/// The keys of all accounts that a filter leaves.
+async fn keys(
+    signed: &Signed,
+    task: TaskId,
+    filter: &AccountFilter,
+) -> Result<Vec<AccountKey>, Problem> {
+    let (mut keys, mut after) = (Vec::new(), None);
+    loop {
+        let page = signed
+            .organization
+            .accounts(
+                task,
+                filter,
+                AccountSort::Name,
+                Direction::Ascending,
+                after.as_ref(),
+                500,
+            )
+            .await?;
+        keys.extend(page.rows.iter().map(|account| account.key));
+        after = page.next;
+        if after.is_none() {
+            return Ok(keys);
+        }
+    }
+}
+
+fn read_view(query: &str) -> View {
+    let mut view = View::default();
+    for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
+        let field = match &*name {
+            "show" => &mut view.show,
+            "find" => &mut view.find,
+            "sort" => &mut view.sort,
+            "order" => &mut view.order,
+            _ => continue,
+        };
+        *field = value.into_owned();
+    }
+    view
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_state_of_the_table_comes_back_from_its_address() {
+        let view = View {
+            show: "active".to_owned(),
+            find: "Åse & co".to_owned(),
+            sort: "size".to_owned(),
+            order: "down".to_owned(),
+            after: String::new(),
+        };
+        let again = read_view(&view.query());
+        assert_eq!(again.query(), view.query());
+        assert_eq!(again.find, view.find);
+        assert_eq!(again.filter().status, Some(Status::Active));
+    }
+
+    #[test]
+    fn a_column_sorts_the_other_way_when_it_is_chosen_again() {
+        let task = TaskId::new();
+        let column = |view: &View| view.column(task, AccountSort::Size, "Size");
+        let first = column(&View::default());
+        assert_eq!(
+            (first.sorted, first.href),
+            ("", format!("/tasks/{task}?sort=size#accounts"))
+        );
+        let view = read_view("sort=size");
+        let second = column(&view);
+        assert_eq!(second.sorted, "ascending");
+        assert!(
+            second.href.ends_with("sort=size&order=down#accounts"),
+            "{}",
+            second.href
+        );
+    }
+}
