@@ -195,7 +195,7 @@ pub(super) fn form_post(redirect_uri: &str, fields: &[(&str, String)]) -> Reply 
 fn page(status: StatusCode, title: &str, content: &str) -> Reply {
     let html = format!(
         "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">\
-         <title>{}</title><style>{STYLE}</style></head><body><main>{content}</main></body></html>\n",
+         <title>{}</title><link rel=\"icon\" href=\"data:,\"><style>{STYLE}</style></head><body><main>{content}</main></body></html>\n",
         escape(title)
     );
     Reply::new(status, Body::Bytes(Bytes::from(html), HTML))
