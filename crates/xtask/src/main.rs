@@ -12,6 +12,7 @@ use std::process::{self, ExitCode};
 
 use clap::{Parser, Subcommand};
 
+mod browser;
 mod fuzz;
 mod surroundings;
 mod test;
@@ -59,6 +60,8 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Walk through the console of `keepwell demo` in Chromium, and leave a picture of every page in target/browser/screenshots.
+    Browser,
     /// Build the fuzz targets and run them from the kept corpus: fuzz/corpus. See docs/trials.md.
     Fuzz(fuzz::Plan),
     /// Do seeded random things to a mailbox and its backups, and compare with a model: `--help` tells for how long. See docs/trials.md.
@@ -77,6 +80,7 @@ fn main() -> ExitCode {
         Command::Bench { options } => bench(&options),
         Command::Tools => tools::run(),
         Command::KillMatrix { arguments } => trials("kill-matrix", &arguments),
+        Command::Browser => browser::run(),
         Command::Fuzz(plan) => fuzz::run(&plan),
         Command::Soak { arguments } => trials("soak", &arguments),
     };

@@ -88,6 +88,7 @@ pub(crate) const EDGES: &[Edges] = &[
             "workload",
             "engine",
             "secrets",
+            "catalog",
             "service",
             "server",
             "emulator",
