@@ -25,7 +25,7 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Back up, change, delete, restore and compare the mail of an emulated tenant
+    /// Show the console on an emulated tenant, or with --once back up, change, delete, restore and compare its mail
     #[command(after_help = EXIT_CODES)]
     Demo(Demo),
     /// Run only the emulated Microsoft 365 tenant, for your own clients
@@ -50,15 +50,23 @@ pub(crate) struct Demo {
     /// Run through once without a console, and exit
     #[arg(long, requires = "data")]
     pub(crate) once: bool,
-    /// Where the backups go: a folder that is empty or does not exist yet
+    /// Where the backups go: a folder that is empty or does not exist yet; a temporary one when none is named
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
+    /// Where the console listens, on this machine only; port 0 takes a free one
+    #[arg(
+        long,
+        value_name = "IP:PORT",
+        default_value = "127.0.0.1:8443",
+        conflicts_with = "once"
+    )]
+    pub(crate) listen: SocketAddr,
     #[command(flatten)]
     pub(crate) world: World,
-    /// Apply Microsoft's documented throttling, on a simulated clock
+    /// Apply Microsoft's documented throttling; with --once on a simulated clock
     #[arg(long)]
     pub(crate) throttle: bool,
-    /// Print the result as one JSON object; the story goes to standard error
+    /// Print the result as one JSON object, without --once how to sign in; the story goes to standard error
     #[arg(long)]
     pub(crate) json: bool,
 }

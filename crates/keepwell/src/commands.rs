@@ -27,7 +27,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<Verdict> {
     let runtime = Runtime::new().context("the asynchronous runtime could not be started")?;
     let outcome = runtime.block_on(async {
         match cli.command {
-            Command::Demo(options) => unless_interrupted(demo::run(options)).await,
+            Command::Demo(options) => demo::run(options).await,
             Command::Emulator(options) => emulator::run(options).await,
             Command::Serve(options) => serve::serve(&options.config).await,
             Command::Worker(options) => serve::worker(&options.config).await,

@@ -15,7 +15,13 @@ use crate::{cli, exit::Verdict, out};
 /// Carries out one of the sub-commands.
 pub(crate) fn run(command: cli::Key) -> anyhow::Result<Verdict> {
     match command {
-        cli::Key::Create { file } => create(&file),
+        cli::Key::Create { file } => {
+            out::result(&id(&make(&file)?))?;
+            out::story(
+                "keep a copy of this file where the server is not: without it nothing in the database opens",
+            );
+            Ok(Verdict::Good)
+        }
         cli::Key::ShowId { file } => {
             out::result(&id(&read(&file)?))?;
             Ok(Verdict::Good)
@@ -24,7 +30,7 @@ pub(crate) fn run(command: cli::Key) -> anyhow::Result<Verdict> {
 }
 
 /// Makes a key in a new file, which only its owner reads. One that is there is never replaced: everything that it sealed would be lost.
-fn create(file: &Path) -> anyhow::Result<Verdict> {
+pub(crate) fn make(file: &Path) -> anyhow::Result<ServerKey> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]
@@ -40,11 +46,7 @@ fn create(file: &Path) -> anyhow::Result<Verdict> {
     open.write_all(key.to_text().as_bytes())
         .and_then(|()| open.sync_all())
         .with_context(|| format!("{} could not be written", file.display()))?;
-    out::result(&id(&key))?;
-    out::story(
-        "keep a copy of this file where the server is not: without it nothing in the database opens",
-    );
-    Ok(Verdict::Good)
+    Ok(key)
 }
 
 /// The key in a file.

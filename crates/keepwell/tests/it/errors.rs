@@ -68,12 +68,15 @@ fn a_world_that_cannot_be_made_leaves_nothing_behind() -> Result<()> {
 }
 
 #[test]
-fn a_demo_with_a_console_is_not_there_yet() -> Result<()> {
-    for args in [&["demo"][..], &["demo", "--data", "anywhere"]] {
-        let line = keepwell(args)?.refusal()?;
-        assert!(line.contains("the console is not there yet"), "{line}");
-        assert!(line.contains("demo --once --data DIR"), "{line}");
-    }
+fn a_demo_with_a_console_is_for_this_machine_and_an_empty_folder() -> Result<()> {
+    let line = keepwell(["demo", "--listen", "0.0.0.0:0"])?.refusal()?;
+    assert!(line.contains("for this machine only"), "{line}");
+    let folder = tempfile::tempdir()?;
+    std::fs::write(folder.path().join("mine"), "mine")?;
+    let path = folder.path().display().to_string();
+    let line = keepwell(["demo", "--listen", "127.0.0.1:0", "--data", &path])?.refusal()?;
+    assert!(line.contains("is not an empty folder"), "{line}");
+    assert_eq!(std::fs::read_dir(folder.path())?.count(), 1);
     Ok(())
 }
 

@@ -72,40 +72,39 @@ fn what_would_be_unsafe_is_refused() -> Result<()> {
     Ok(())
 }
 
-/// abuse 67: it says where it is and how to begin, answers, and ends in order when it is told to.
-#[test]
-#[cfg(unix)]
-fn a_console_is_served_until_it_is_told_to_stop() -> Result<()> {
-    let folder = configured("[http]\nlisten = '127.0.0.1:0'")?;
-    let config = folder.path().join("keepwell.toml").display().to_string();
-    let child = command(["serve", "--config", &config])
+/// Starts it, its output piped.
+fn started<const N: usize>(
+    arguments: [&str; N],
+) -> Result<(Running, impl Iterator<Item = String>)> {
+    let child = command(arguments)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()?;
     let mut process = Running(child);
     let stdout = process.0.stdout.take().context("it is piped")?;
-    let mut lines = BufReader::new(stdout).lines();
-    let at = lines.next().context("a line")??;
-    let (_, address) = at.split_once("http://").context("an address")?;
-    let address = address.trim_end_matches('/').to_owned();
-    let code = lines.next().context("a second line")??;
+    Ok((
+        process,
+        BufReader::new(stdout).lines().map_while(Result::ok),
+    ))
+}
+
+fn answers(address: &str, path: &str, status: &str) -> Result<()> {
+    let mut stream = TcpStream::connect(address)?;
+    write!(
+        stream,
+        "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n"
+    )?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
     ensure!(
-        code.starts_with("set-up code: ") && code.len() == 36,
-        "{code}"
+        answer.starts_with(&format!("HTTP/1.1 {status}")),
+        "{answer}"
     );
-    for (path, status) in [("/healthz", "200"), ("/readyz", "200"), ("/", "303")] {
-        let mut stream = TcpStream::connect(&address)?;
-        write!(
-            stream,
-            "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n"
-        )?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer)?;
-        ensure!(
-            answer.starts_with(&format!("HTTP/1.1 {status}")),
-            "{answer}"
-        );
-    }
+    Ok(())
+}
+
+#[cfg(unix)]
+fn ends_in_order(mut process: Running) -> Result<()> {
     let clock = SystemClock::new();
     let pid = rustix::process::Pid::from_child(&process.0);
     rustix::process::kill_process(pid, rustix::process::Signal::TERM)?;
@@ -113,4 +112,39 @@ fn a_console_is_served_until_it_is_told_to_stop() -> Result<()> {
     ensure!(status.success(), "{status}");
     ensure!(clock.elapsed() < Duration::from_secs(10));
     Ok(())
+}
+
+/// abuse 67: it says where it is and how to begin, answers, and ends in order when it is told to.
+#[test]
+#[cfg(unix)]
+fn a_console_is_served_until_it_is_told_to_stop() -> Result<()> {
+    let folder = configured("[http]\nlisten = '127.0.0.1:0'")?;
+    let config = folder.path().join("keepwell.toml").display().to_string();
+    let (process, mut lines) = started(["serve", "--config", &config])?;
+    let at = lines.next().context("a line")?;
+    let (_, address) = at.split_once("http://").context("an address")?;
+    let address = address.trim_end_matches('/');
+    let code = lines.next().context("a second line")?;
+    ensure!(
+        code.starts_with("set-up code: ") && code.len() == 36,
+        "{code}"
+    );
+    for (path, status) in [("/healthz", "200"), ("/readyz", "200"), ("/", "303")] {
+        answers(address, path, status)?;
+    }
+    ends_in_order(process)
+}
+
+#[test]
+#[cfg(unix)]
+fn a_demonstration_tells_how_to_sign_in_and_ends_in_order() -> Result<()> {
+    let arguments = ["demo", "--json", "--listen", "127.0.0.1:0", "--users", "2"];
+    let (process, mut lines) = started(arguments)?;
+    let ready: serde_json::Value = serde_json::from_str(&lines.next().context("a line")?)?;
+    let url = ready["console"].as_str().context("an address")?;
+    let address = url.trim_start_matches("http://").trim_end_matches('/');
+    ensure!(ready["password"].as_str().context("a password")?.len() == 16);
+    answers(address, "/", "303")?;
+    answers(address, "/sign-in", "200")?;
+    ends_in_order(process)
 }
