@@ -42,7 +42,7 @@ fn resolve(folder: &str, target: &str) -> String {
 }
 
 fn exists(tree: &Tree, path: &str) -> bool {
-    tree.text(path).is_some() || tree.under(&format!("{path}/"), "").next().is_some()
+    tree.has(path) || tree.under(&format!("{path}/"), "").next().is_some()
 }
 
 #[cfg(test)]

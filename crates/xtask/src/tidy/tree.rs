@@ -1,6 +1,10 @@
 //! The workspace's text files, read once, and what a check finds in them.
 
-use std::{collections::BTreeMap, fmt, fs, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt, fs,
+    path::Path,
+};
 
 use anyhow::Context;
 
@@ -8,10 +12,12 @@ use anyhow::Context;
 #[derive(Debug, Default)]
 pub(crate) struct Tree {
     files: BTreeMap<String, String>,
+    /// Pictures and the like, of which only the path counts.
+    others: BTreeSet<String>,
 }
 
 impl Tree {
-    /// Reads everything below `root` but what git and cargo keep there. Files that are not text are left out.
+    /// Reads everything below `root` but what git and cargo keep there. Of files that are not text only their paths are kept.
     pub(crate) fn read(root: &Path) -> anyhow::Result<Self> {
         let mut tree = Self::default();
         tree.read_folder(root, "")?;
@@ -36,6 +42,8 @@ impl Tree {
                 }
             } else if let Ok(text) = fs::read_to_string(entry.path()) {
                 self.files.insert(path, text);
+            } else {
+                self.others.insert(path);
             }
         }
         Ok(())
@@ -46,6 +54,7 @@ impl Tree {
         let own = |(path, text): &(&str, &str)| ((*path).to_owned(), (*text).to_owned());
         Self {
             files: files.iter().map(own).collect(),
+            others: BTreeSet::new(),
         }
     }
 
@@ -55,6 +64,11 @@ impl Tree {
 
     pub(crate) fn text(&self, path: &str) -> Option<&str> {
         self.files.get(path).map(String::as_str)
+    }
+
+    /// Whether there is such a file, text or not.
+    pub(crate) fn has(&self, path: &str) -> bool {
+        self.files.contains_key(path) || self.others.contains(path)
     }
 
     pub(crate) fn replace(&mut self, path: &str, text: String) {
