@@ -25,7 +25,7 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Show the console on an emulated tenant, or with --once back up, change, delete, restore and compare its mail
+    /// Show the console on an emulated tenant; with --once, run through it and compare its mail
     #[command(after_help = EXIT_CODES)]
     Demo(Demo),
     /// Run only the emulated Microsoft 365 tenant, for your own clients
@@ -50,10 +50,10 @@ pub(crate) struct Demo {
     /// Run through once without a console, and exit
     #[arg(long, requires = "data")]
     pub(crate) once: bool,
-    /// Where the backups go: a folder that is empty or does not exist yet; a temporary one when none is named
+    /// Where the backups go: an empty or new folder; by default a temporary one
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
-    /// Where the console listens, on this machine only; port 0 takes a free one
+    /// Where the console listens; port 0 takes a free one
     #[arg(
         long,
         value_name = "IP:PORT",
@@ -66,7 +66,7 @@ pub(crate) struct Demo {
     /// Apply Microsoft's documented throttling; with --once on a simulated clock
     #[arg(long)]
     pub(crate) throttle: bool,
-    /// Print the result as one JSON object, without --once how to sign in; the story goes to standard error
+    /// Print the result, or how to sign in, as JSON; the story goes to standard error
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -119,7 +119,7 @@ pub(crate) struct World {
     /// Where chance begins: the same number gives the same company
     #[arg(long, value_name = "S", default_value_t = 7)]
     pub(crate) seed: u64,
-    /// Fill the mailbox of USER (alias or address) with the files under DIR; may be repeated
+    /// Fill the mailbox of USER (alias or address) with the files under DIR; repeatable
     #[arg(long, value_name = "USER=DIR")]
     pub(crate) mail: Vec<Mail>,
 }

@@ -39,7 +39,13 @@ fn of_the_service() -> Result<()> {
 
 #[test]
 fn of_the_demo() -> Result<()> {
-    let options = ["--once", "--data <DIR>", "--throttle", "--json"];
+    let options = [
+        "--once",
+        "--data <DIR>",
+        "--listen <IP:PORT>",
+        "--throttle",
+        "--json",
+    ];
     check(&["demo"], &[&WORLD[..], &options].concat())
 }
 
