@@ -102,7 +102,9 @@ fn damage_is_repaired_or_told_by_account_and_message() -> Result<()> {
     let damaged = of(&all[0].account).context("it is told of")?;
     assert_eq!(damaged["state"], "something is lost");
     assert_eq!(damaged["damaged_packs"][0], name);
-    let message = damaged["fetch_again"][0]["path"].as_str();
+    // Which message is the first in the pack is left to chance: it may be one that only an older restore point has, and Microsoft no longer.
+    let newest = damaged["fetch_again"][0]["path"].as_str();
+    let message = newest.or(damaged["lost"][0]["places"][0]["path"].as_str());
     assert!(message.context("it is located")?.starts_with("Mail/"));
     let unlisted = of(&all[1].account).context("it is told of")?;
     assert_eq!(unlisted["state"], "repaired", "{unlisted}");
@@ -113,7 +115,9 @@ fn damage_is_repaired_or_told_by_account_and_message() -> Result<()> {
     // What is lost stays so until it is fetched again, and is not lost a second time.
     let again = json(data.path(), &["repair", &all[0].account], 3)?;
     assert_eq!(again[0]["damaged_packs"].as_array().map(Vec::len), Some(0));
-    assert_eq!(again[0]["fetch_again"], damaged["fetch_again"]);
+    for told in ["fetch_again", "lost"] {
+        assert_eq!(again[0][told], damaged[told]);
+    }
     Ok(())
 }
 
