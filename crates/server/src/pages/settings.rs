@@ -2,10 +2,7 @@
 
 use askama::Template;
 use axum::{
-    http::{
-        HeaderValue,
-        header::{CONTENT_DISPOSITION, CONTENT_TYPE},
-    },
+    http::header::{CONTENT_DISPOSITION, CONTENT_TYPE},
     response::{IntoResponse, Response},
 };
 use catalog::{Connection, Role, User};
@@ -39,15 +36,12 @@ pub(crate) async fn kit(state: State, signed: Signed) -> Result<Response, Proble
     let id = signed.organization.id();
     signed.note(&state, "took the emergency kit", id).await?;
     let kit = state.service().emergency_kit(id).await?;
-    let mut response = kit.to_text().to_string().into_response();
-    let headers = response.headers_mut();
-    headers.insert(
-        CONTENT_TYPE,
-        HeaderValue::from_static("text/plain; charset=utf-8"),
-    );
-    headers.insert(
-        CONTENT_DISPOSITION,
-        HeaderValue::from_static("attachment; filename=\"keepwell-emergency-kit.txt\""),
-    );
-    Ok(response)
+    let headers = [
+        (CONTENT_TYPE, "text/plain; charset=utf-8"),
+        (
+            CONTENT_DISPOSITION,
+            "attachment; filename=\"keepwell-emergency-kit.txt\"",
+        ),
+    ];
+    Ok((headers, kit.to_text().to_string()).into_response())
 }

@@ -5,7 +5,7 @@ use axum::{
     Form,
     extract::Path,
     http::{
-        HeaderValue, StatusCode,
+        StatusCode,
         header::{CONTENT_DISPOSITION, CONTENT_TYPE},
     },
     response::{IntoResponse, Redirect, Response},
@@ -90,17 +90,11 @@ pub(crate) async fn certificate(
 ) -> Result<Response, Problem> {
     let draft = state.drafts().find(&signed, &id)?;
     let certificate = draft.certificate.ok_or(Problem::NotFound)?;
-    let mut response = certificate.public.into_response();
-    let headers = response.headers_mut();
-    headers.insert(
-        CONTENT_TYPE,
-        HeaderValue::from_static("application/x-pem-file"),
-    );
-    headers.insert(
-        CONTENT_DISPOSITION,
-        HeaderValue::from_static("attachment; filename=\"keepwell.cer\""),
-    );
-    Ok(response)
+    let headers = [
+        (CONTENT_TYPE, "application/x-pem-file"),
+        (CONTENT_DISPOSITION, "attachment; filename=\"keepwell.cer\""),
+    ];
+    Ok((headers, certificate.public).into_response())
 }
 
 /// Keeps what was typed, and sends the browser to Microsoft.
