@@ -211,16 +211,7 @@ impl Organization {
             .bind(self.id.to_string())
             .push(" AND task_id = ")
             .bind(task.to_string());
-        if let Some(before) = before {
-            query.push(" AND id < ").bind(before.to_string());
-        }
-        query.push(" ORDER BY id DESC LIMIT ").bind(i64::from(rows));
-        let found = query
-            .build()
-            .fetch_all(&self.catalog.pool)
-            .await
-            .map_err(sql("list runs"))?;
-        found.iter().map(row).collect()
+        self.latest_runs(query, before, rows).await
     }
 
     /// The runs of all tasks that have one of these causes, the latest first, before the one that is named.
@@ -239,6 +230,16 @@ impl Organization {
             query.push(", ").bind(cause.word());
         }
         query.push(")");
+        self.latest_runs(query, before, rows).await
+    }
+
+    /// The latest of the runs that the statement selects.
+    async fn latest_runs(
+        &self,
+        mut query: Statement,
+        before: Option<RunId>,
+        rows: u32,
+    ) -> Result<Vec<Run>> {
         if let Some(before) = before {
             query.push(" AND id < ").bind(before.to_string());
         }
