@@ -4,8 +4,8 @@
 //! back inactive, in a task that runs by hand, under a connection that wants to be authenticated again.
 
 use catalog::{
-    AccountFilter, AccountSort, ConnectionId, CredentialKind, Direction, Discovered, Health,
-    NewConnection, NewUser, OrganizationId, Role, TaskId, UserId,
+    ConnectionId, CredentialKind, Discovered, Health, NewConnection, NewUser, OrganizationId, Role,
+    TaskId, UserId,
 };
 use engine::{Vault, open, restore, snapshots};
 use model::{Service as Of, TenantId};
@@ -151,35 +151,19 @@ impl Service {
                 .note_accounts(task, &account.tenant, &[discovered], now)
                 .await?;
         }
-        let mut after = None;
-        loop {
-            let page = of
-                .accounts(
-                    task,
-                    &AccountFilter::default(),
-                    AccountSort::Name,
-                    Direction::Ascending,
-                    after.as_ref(),
-                    500,
-                )
-                .await?;
-            for row in &page.rows {
-                match self.enter_restore_points(vault, row).await {
-                    Ok(points) => recovered.restore_points += points,
-                    Err(error) => {
-                        tracing::warn!(
-                            error = error.text(),
-                            "an account's repository cannot be read"
-                        );
-                        recovered.unreadable += 1;
-                    }
+        for row in self.accounts(recovered.organization, task).await? {
+            match self.enter_restore_points(vault, &row).await {
+                Ok(points) => recovered.restore_points += points,
+                Err(error) => {
+                    tracing::warn!(
+                        error = error.text(),
+                        "an account's repository cannot be read"
+                    );
+                    recovered.unreadable += 1;
                 }
             }
-            after = page.next;
-            if after.is_none() {
-                return Ok(());
-            }
         }
+        Ok(())
     }
 
     /// Notes an account's newest snapshot. Returns how many there are.

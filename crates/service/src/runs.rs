@@ -26,6 +26,15 @@ pub enum Which {
     Keys(Vec<AccountKey>),
 }
 
+impl Which {
+    fn keys(self) -> Option<Vec<AccountKey>> {
+        match self {
+            Self::All => None,
+            Self::Keys(keys) => Some(keys),
+        }
+    }
+}
+
 /// What is to be restored.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -137,10 +146,7 @@ impl Service {
     ) -> Result<RunId> {
         let filter = AccountFilter {
             status: Some(Status::Active),
-            keys: match accounts {
-                Which::All => None,
-                Which::Keys(keys) => Some(keys),
-            },
+            keys: accounts.keys(),
             ..AccountFilter::default()
         };
         let run = self
@@ -222,10 +228,7 @@ impl Service {
         accounts: Which,
     ) -> Result<RunId> {
         let filter = AccountFilter {
-            keys: match accounts {
-                Which::All => None,
-                Which::Keys(keys) => Some(keys),
-            },
+            keys: accounts.keys(),
             ..AccountFilter::default()
         };
         let run = self

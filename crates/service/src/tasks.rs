@@ -160,7 +160,11 @@ impl Service {
     }
 
     /// All accounts of a task.
-    async fn accounts(&self, organization: OrganizationId, task: TaskId) -> Result<Vec<Account>> {
+    pub(crate) async fn accounts(
+        &self,
+        organization: OrganizationId,
+        task: TaskId,
+    ) -> Result<Vec<Account>> {
         let of = self.catalog().organization(organization);
         let (mut all, mut after) = (Vec::new(), None);
         loop {
