@@ -15,6 +15,7 @@ use crate::{
     TaskId,
     accounts::{self, signed, unsigned},
     database::transaction,
+    dialect::Dialect,
     error::sql,
     failures, ids,
     runs::close_if_over,
@@ -306,7 +307,7 @@ impl Catalog {
                         .await
                         .map_err(sql("note a scheduled account"))?;
             }
-            close_if_over(c, row.get("run_id"), now).await?;
+            close_if_over(c, self.dialect, row.get("run_id"), now).await?;
             Ok(state)
         })
     }
@@ -317,7 +318,7 @@ impl Catalog {
     /// [`Error::LeaseLost`] when another worker has the job, or it is over. Then nothing is noted.
     pub async fn finish(&self, lease: &Lease, finished: &Finished, now: Timestamp) -> Result<()> {
         transaction!(self, "finish a job", |c| {
-            finish(c, lease, finished, now).await
+            finish(c, self.dialect, lease, finished, now).await
         })
     }
 }
@@ -431,6 +432,7 @@ async fn give(
 
 async fn finish(
     c: &mut AnyConnection,
+    dialect: Dialect,
     lease: &Lease,
     finished: &Finished,
     now: Timestamp,
@@ -483,7 +485,7 @@ async fn finish(
     if let Some(items) = &finished.failures {
         failures::replace(c, job.get("organization_id"), &account, items).await?;
     }
-    close_if_over(c, job.get("run_id"), now).await
+    close_if_over(c, dialect, job.get("run_id"), now).await
 }
 
 fn row(row: &AnyRow) -> Result<Job> {

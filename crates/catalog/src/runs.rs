@@ -1,13 +1,14 @@
 //! Runs: one execution of a task, with a job for each account.
 
 use jiff::Timestamp;
-use sqlx::{AnyConnection, Row, any::AnyRow};
+use sqlx::{AnyConnection, AssertSqlSafe, Row, any::AnyRow};
 
 use crate::{
     AccountFilter, Error, JobId, JobKind, JobResult, JobState, NewJob, Organization, Result, RunId,
     TaskId,
     accounts::unsigned,
     database::transaction,
+    dialect::Dialect,
     error::sql,
     ids,
     jobs::Wanted,
@@ -197,7 +198,7 @@ impl Organization {
                 .execute(&mut *c)
                 .await
                 .map_err(sql("steer a run's jobs"))?;
-            close_if_over(c, &run.to_string(), now).await
+            close_if_over(c, self.catalog.dialect, &run.to_string(), now).await
         })
     }
 
@@ -321,7 +322,23 @@ impl Organization {
 }
 
 /// Notes that a run is over, when none of its jobs is active, and lets its accounts say what their last run came to.
-pub(crate) async fn close_if_over(c: &mut AnyConnection, run: &str, now: Timestamp) -> Result<()> {
+///
+/// Whoever ends the last jobs of a run at the same moment comes through here one after the other, so that the last of them sees all jobs ended:
+/// without the lock each would see the others' still going, and the run would never be over.
+pub(crate) async fn close_if_over(
+    c: &mut AnyConnection,
+    dialect: Dialect,
+    run: &str,
+    now: Timestamp,
+) -> Result<()> {
+    let lock = dialect.for_update();
+    sqlx::query(AssertSqlSafe(format!(
+        "SELECT id FROM runs WHERE id = $1 {lock}"
+    )))
+    .bind(run)
+    .fetch_optional(&mut *c)
+    .await
+    .map_err(sql("look at a run"))?;
     sqlx::query(
         "UPDATE accounts SET last_result = CASE WHEN failures > 0 THEN 'partial' WHEN last_success_at > 0 THEN 'success' ELSE 'never run' END
          WHERE last_result IN ('scheduled', 'in progress')

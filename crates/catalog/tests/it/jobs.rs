@@ -15,6 +15,7 @@ use catalog::{
     StatusChange, Wanted,
 };
 use model::FailureCause;
+use tokio::{sync::Barrier, task::JoinSet};
 
 use crate::stage::{Stage, Tenant, at, on_both};
 
@@ -238,6 +239,29 @@ on_both! {
         assert_eq!(claim(&stage.catalog, "w", 2).await.unwrap().lease.fencing_token, 42);
     }
 
+    async fn a_run_is_over_when_its_last_jobs_end_at_the_same_moment(stage: Stage) {
+        let tenant = stage.tenant("anna").await;
+        tenant.accounts(&["A", "B", "C"]).await;
+        for round in 0..20 {
+            let (run, jobs) = begin(&tenant, round).await;
+            assert_eq!(jobs, 3);
+            let together = Arc::new(Barrier::new(3));
+            let mut ending = JoinSet::new();
+            for _ in 0..3 {
+                let (catalog, together) = (stage.catalog.clone(), Arc::clone(&together));
+                let job = claim(&catalog, "w", round).await.unwrap();
+                ending.spawn(async move {
+                    together.wait().await;
+                    catalog.finish(&job.lease, &finished(JobResult::Success), at(round)).await
+                });
+            }
+            for ended in ending.join_all().await {
+                ended.unwrap();
+            }
+            assert_eq!(tenant.organization.run(run).await.unwrap().finished_at, Some(at(round)));
+        }
+    }
+
     async fn two_racing_workers_never_have_the_same_job(stage: Stage) {
         race(stage, 2).await;
     }
@@ -251,6 +275,7 @@ on_both! {
 /// is one worker's, tokens only grow, and every job is finished once.
 async fn race(stage: Stage, workers: usize) {
     const JOBS: usize = 40;
+    const LOOKS_MAX: i64 = 100_000;
     let tenant = stage.tenant("anna").await;
     let names: Vec<_> = (0..JOBS).map(|n| format!("Account {n:03}")).collect();
     let found: Vec<_> = names
@@ -278,6 +303,7 @@ async fn race(stage: Stage, workers: usize) {
             let mut turn = worker;
             while organization.run(run).await.unwrap().finished_at.is_none() {
                 let now = clock.fetch_add(1, Ordering::SeqCst);
+                assert!(now < LOOKS_MAX, "the run does not come to its end");
                 let Some(claim) = claim(&catalog, &name, now).await else {
                     continue;
                 };
