@@ -30,7 +30,15 @@ const STEPS: [Step; 8] = [
             "warnings",
         ])
     }),
-    ("tests", || cargo(&["test", "--workspace"])),
+    ("tests", || {
+        cargo(&[
+            "--config",
+            ONE_PROGRAM_AT_MOST,
+            "test",
+            "--workspace",
+            "--no-fail-fast",
+        ])
+    }),
     ("fuzz", || {
         fuzz::run(&fuzz::Plan {
             seconds: FUZZ_SECONDS,
@@ -43,6 +51,10 @@ const STEPS: [Step; 8] = [
         built("trials", &["soak", "--minutes", SOAK_MINUTES])
     }),
 ];
+
+/// What runs the tests' programs: one that hangs is ended after a quarter of an hour, so that it is a failure with a name.
+const ONE_PROGRAM_AT_MOST: &str =
+    r#"target.'cfg(target_os = "linux")'.runner = ["timeout", "--kill-after=10s", "15m"]"#;
 
 /// How long the soak goes on, so that every run of the tests meets some dozens of worlds.
 const SOAK_MINUTES: &str = "5";
@@ -94,13 +106,9 @@ fn built(program: &str, arguments: &[&str]) -> anyhow::Result<()> {
 
 fn cargo(arguments: &[&str]) -> anyhow::Result<()> {
     let mut command = Command::new("cargo");
-    let (subcommand, rest) = arguments
-        .split_first()
-        .expect("every step names a subcommand");
-    command.arg(subcommand);
     // In continuous integration the committed lock file is what is tested; a person who adds a dependency wants it updated.
-    if surroundings::is_ci() && *subcommand != "fmt" {
+    if surroundings::is_ci() {
         command.arg("--locked");
     }
-    surroundings::run(command.args(rest))
+    surroundings::run(command.args(arguments))
 }
