@@ -17,6 +17,9 @@ use crate::surroundings::{self, output, workspace};
 const SOURCE: &str = "crates/xtask/browser";
 const MODULES: &str = "target/browser";
 
+/// How long a walk may take. It takes about a minute and waits for nothing longer than it must; this is for one that hangs.
+const WALK_MAX: &str = "10m";
+
 /// Walks, if everything that is needed is there.
 pub(crate) fn run() -> anyhow::Result<()> {
     for (program, what) in [
@@ -42,8 +45,11 @@ pub(crate) fn run() -> anyhow::Result<()> {
     );
     let walk = workspace().join(SOURCE).join("walk.mjs");
     let screenshots = modules.join("screenshots");
-    let arguments = [&walk, &program, &modules, &screenshots];
-    surroundings::run(Command::new("node").args(arguments))
+    // `timeout` ends the browser and the demonstration, too.
+    let mut command = Command::new("timeout");
+    command.args(["--kill-after=20s", WALK_MAX, "node"]);
+    command.args([&walk, &program, &modules, &screenshots]);
+    surroundings::run(&mut command).context("the walk through the console failed")
 }
 
 fn install(modules: &Path) -> anyhow::Result<()> {

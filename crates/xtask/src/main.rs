@@ -29,8 +29,8 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Everything that continuous integration runs: tools, formatting, tidy, clippy, tests, a minute of fuzzing, a small
-    /// benchmark, five minutes of the soak.
+    /// Everything that continuous integration runs: tools, formatting, tidy, clippy, tests, a walk through the console in a browser, a minute of
+    /// fuzzing, a small benchmark, five minutes of the soak.
     ///
     /// All steps run, also after one has failed, and a summary ends the output; the exit status is 0 only if every step passed. Under CI=true
     /// a missing tool or missing reference data is a failure; otherwise the tests that need it say that they were passed over.
@@ -51,7 +51,7 @@ enum Command {
         )]
         options: Vec<String>,
     },
-    /// Only find or install the programs that the tests run: restic as Debian stable has it, and the newest; strace.
+    /// Only find or install the programs that the tests run: restic as Debian stable has it, and the newest; strace; a browser; and so on.
     Tools,
     /// Kill workers at every boundary of every operation and judge what is left: `--help` tells how to do less. See docs/trials.md.
     #[command(disable_help_flag = true)]

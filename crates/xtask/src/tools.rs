@@ -41,6 +41,10 @@ pub(crate) fn run() -> anyhow::Result<()> {
         installed("g++", &["--version"]).context("libFuzzer is built by it"),
         cargo_fuzz().and_then(|mut program| output(program.arg("--version"))),
         newest_restic(),
+        packaged("node", "nodejs").context("it drives the browser that walks through the console"),
+        packaged("npm", "npm").context("it fetches what drives the browser"),
+        packaged("chromium", "chromium")
+            .context("it is the browser that walks through the console"),
     ];
     let mut missing = 0;
     for tool in found {
@@ -69,6 +73,15 @@ fn installed(program: &str, version_of: &[&str]) -> anyhow::Result<String> {
     version(program, version_of).or_else(|_| {
         install(program)?;
         version(program, version_of)
+    })
+}
+
+/// The same for a program whose package has another name, or that tells its version as most do.
+fn packaged(program: &str, package: &str) -> anyhow::Result<String> {
+    let version = || version(program, &["--version"]).map(|line| format!("{package} {line}"));
+    version().or_else(|_| {
+        install(package)?;
+        version()
     })
 }
 
