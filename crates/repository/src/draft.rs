@@ -194,7 +194,7 @@ impl Draft {
     }
 
     /// Makes it a snapshot, or nothing at all if no file or directory differs from the parent's. Everything handed to writers must have been
-    /// stored before.
+    /// stored before. Directories that the parent has lost, and that were made again as they were, are stored also without a snapshot.
     ///
     /// Errors with [`Error::Locked`] when somebody excludes us, with [`Error::Pruned`] or [`Error::LockLost`] when somebody may have removed
     /// what the snapshot needs; then, as after any error, the repository is as it was, and what was written is removed by the next prune. Only a
@@ -226,10 +226,16 @@ impl Draft {
         let packer = Arc::clone(&self.reading.packer);
         packer.idle().await?;
         let (tree, _) = self.root.save(&packer).await?;
-        if self.parent.is_some_and(|(_, parent)| parent == tree) {
+        let is_new = self.parent.is_none_or(|(_, parent)| parent != tree);
+        if !is_new && !packer.has_new_directories() {
             return Ok(None);
         }
         packer.flush().await?;
+        if !is_new {
+            // The parent lacked them: they were lost, and are whole again.
+            packer.publish().await?;
+            return Ok(None);
+        }
         let snapshot = meta.into_snapshot(self.parent.map(|(id, _)| id), tree);
         let sealed = sealed_file::encode(&self.inner.key, &self.inner.compressors, &snapshot);
         packer.confirm_lock().await?;

@@ -14,7 +14,7 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use engine::{Account, repair, snapshots, verify};
 use rand::{Rng, SeedableRng, rngs::StdRng};
-use repository::{Snapshot, SnapshotId};
+use repository::{BlobId, RepairOptions, Snapshot, SnapshotId, Subject};
 use tempfile::TempDir;
 use tokio::sync::Notify;
 
@@ -336,6 +336,54 @@ async fn one_message_that_is_lost_is_all_that_is_fetched_again() -> Result<()> {
         4,
         "the older ones are whole, too"
     );
+    patient.stage.restic_agrees(&patient.account)
+}
+
+/// Destroys the directory without entries, which all empty folders share, and nothing else.
+async fn lose_the_empty_directory(patient: &Patient) -> Result<()> {
+    let repository = patient.stage.repository(&patient.account).await?;
+    let empty = Subject::Tree(BlobId::of(b"{\"nodes\":[]}\n"));
+    let lost = async || -> Result<Vec<Subject>> {
+        let report = repository.repair(RepairOptions { dry_run: true }, |_| ());
+        Ok(report.await?.lost.iter().map(|it| it.what).collect())
+    };
+    for pack in patient.files("data")? {
+        let whole = fs::read(&pack)?;
+        fs::remove_file(&pack)?;
+        // No sealed blob is shorter than the step.
+        let steps = match lost().await?.contains(&empty) {
+            true => (0..whole.len()).step_by(32),
+            false => (0..0).step_by(32),
+        };
+        for at in steps {
+            let mut bytes = whole.clone();
+            bytes[at] ^= 4;
+            fs::write(&pack, bytes)?;
+            if lost().await? == [empty] {
+                return Ok(());
+            }
+        }
+        fs::write(&pack, whole)?;
+    }
+    anyhow::bail!("no pack has the directory")
+}
+
+#[tokio::test]
+async fn the_directory_that_empty_folders_share_is_made_again_and_the_next_backup_is_quiet()
+-> Result<()> {
+    let patient = Patient::new().await?;
+    lose_the_empty_directory(&patient).await?;
+    assert!(!patient.is_sound().await?);
+    let outcome = patient.repair(false).await?;
+    assert!(outcome.fetched_again.is_empty(), "{outcome:?}");
+    assert_eq!(
+        (outcome.snapshot, outcome.lost_for_good().count()),
+        (None, 0)
+    );
+    assert!(patient.is_sound().await?);
+    assert_eq!(patient.lacking().await?, 0);
+    patient.recovers(false).await?;
+    assert_eq!(patient.snapshots().await?.len(), 2);
     patient.stage.restic_agrees(&patient.account)
 }
 

@@ -54,6 +54,8 @@ pub(crate) struct Packer {
     /// Bounds how many of them are worked on.
     operations: Semaphore,
     failed: AtomicBool,
+    /// Whether a directory was stored that the repository did not have.
+    new_directories: AtomicBool,
 }
 
 /// Counts a blob for as long as it is on the way to its pack.
@@ -87,6 +89,7 @@ impl Packer {
             under_way: watch::Sender::new(0),
             operations: Semaphore::new(operations),
             failed: AtomicBool::new(false),
+            new_directories: AtomicBool::new(false),
         }
     }
 
@@ -136,6 +139,11 @@ impl Packer {
             return Err(Error::Incomplete);
         }
         Ok(())
+    }
+
+    /// Whether a directory was stored that the repository, by what is known of it, did not have.
+    pub(crate) fn has_new_directories(&self) -> bool {
+        self.new_directories.load(Ordering::Acquire)
     }
 
     /// Stores what is still open: packs, then index files. The lock is held from here on, also if there was nothing to store.
@@ -214,6 +222,9 @@ impl Packer {
         let own = self.own().map.contains(kind, id);
         if own || self.is_stored(kind, id) || !self.own().map.announce(kind, id) {
             return (id, None);
+        }
+        if purpose == Purpose::Tree {
+            self.new_directories.store(true, Ordering::Release);
         }
         let inner = &self.inner;
         let full = inner.compressors.with(|workbench| {

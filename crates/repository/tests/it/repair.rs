@@ -12,7 +12,7 @@ use testkit::store::{Deed, Lasting, Trouble, Watched};
 
 use crate::{
     history::{FILES, history, is_whole, readable, store},
-    support::{Fixture, PASSWORD, commit, files, open, options, storage},
+    support::{Fixture, PASSWORD, commit, files, meta, open, options, put, storage},
 };
 
 const VERSIONS: u64 = 3;
@@ -276,6 +276,41 @@ async fn what_was_lost_is_stored_again_by_whoever_repaired() -> anyhow::Result<(
 }
 
 /// Abuse 5.
+#[tokio::test]
+async fn a_lost_directory_that_is_made_again_as_it_was_is_stored_without_a_snapshot()
+-> anyhow::Result<()> {
+    let fixture = Fixture::new().await?;
+    let ours = fixture.reopen().await?;
+    let mut draft = ours.draft(None).await?;
+    draft.make_dir("a").await?;
+    let first = draft.commit(meta(0)).await?.context("it has a directory")?;
+    let packs = files(&fixture.path().join("data"))?;
+    let mut draft = ours.draft(Some(first)).await?;
+    draft.make_dir("b").await?;
+    put(&mut draft, "c", "a file").await?;
+    let second = draft.commit(meta(60)).await?.context("it has more")?;
+    // The directory that both share, and the root of the first.
+    let [pack] = &packs[..] else {
+        anyhow::bail!("one pack: {packs:?}");
+    };
+    std::fs::remove_file(pack)?;
+    let ours = fixture.reopen().await?;
+    let lost = repair(&ours).await?.lost;
+    assert_eq!(lost.len(), 2, "{lost:?}");
+    let mut draft = ours.draft(Some(second)).await?;
+    for name in ["a", "b"] {
+        assert!(draft.list(name).await.is_err(), "{name} is not lost");
+        assert!(draft.remove(name).await?);
+        draft.make_dir(name).await?;
+    }
+    assert_eq!(draft.commit(meta(120)).await?, None);
+    let ours = fixture.reopen().await?;
+    let damage = ours.verify(|_| {}).await?.damage;
+    let places: Vec<_> = damage.iter().flat_map(|it| &it.places).collect();
+    assert_eq!(places, [&(first, String::new())], "{damage:?}");
+    Ok(())
+}
+
 #[tokio::test]
 async fn a_repair_killed_at_any_write_is_finished_by_the_next() -> anyhow::Result<()> {
     let mut writes = 0;

@@ -2,8 +2,8 @@
 //!
 //! What a message has lost is known by the blobs that are lost. A message that still tells its id goes to the ledger, and the next run asks for it; one
 //! that does not is made to look outdated, and its folder is listed anew. Files stay where they are: the same bytes have the same blob, so that what
-//! is fetched again makes them whole, in older snapshots too. Only directories that cannot be read make way for empty ones. Where state is lost, the
-//! next run records everything anew. Nothing is asked of Microsoft here.
+//! is fetched again makes them whole, in older snapshots too. Only directories that cannot be read make way for empty ones; one that was empty is
+//! thereby whole again. Where state is lost, the next run records everything anew. Nothing is asked of Microsoft here.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -28,7 +28,8 @@ const STATE: &str = ".keepwell";
 pub struct Report {
     /// Messages of which something is lost.
     pub messages: Vec<LostMessage>,
-    /// Directories that are lost, and with them which messages were in them: their folders are listed anew.
+    /// Directories that are lost, and with them which messages were in them: their folders are listed anew. Those of folders without messages are
+    /// made again and not named.
     pub directories: Vec<String>,
     /// State is lost: everything is fetched again.
     pub everything: bool,
@@ -140,29 +141,30 @@ impl<'a> Repair<'a> {
     }
 
     async fn folder(&mut self, path: &str, id: &ItemId) -> Result<()> {
+        let record = self.folders.get(id);
+        let months = record.map_or(&[][..], |record| &record.months);
+        let months: Vec<String> = months
+            .iter()
+            .map(|month| format!("{path}/{}", month.name))
+            .collect();
         if self.list(path).await?.is_none() {
-            self.make_anew(path).await?;
+            self.take_away(path).await?;
             self.draft
                 .make_dir(path)
                 .await
                 .map_err(Error::repository(WHAT))?;
-            self.read_again(id);
+            // The directory of a folder without messages is whole again, and its cursor as good as it was.
+            if !months.is_empty() {
+                self.lost_directory(path, id);
+            }
             return Ok(());
         }
-        let Some(record) = self.folders.get(id) else {
-            return Ok(());
-        };
-        let months: Vec<String> = record
-            .months
-            .iter()
-            .map(|month| format!("{path}/{}", month.name))
-            .collect();
         for month in months {
             match self.list(&month).await? {
                 Some(nodes) => self.messages(&month, id, &nodes).await?,
                 None => {
-                    self.make_anew(&month).await?;
-                    self.read_again(id);
+                    self.take_away(&month).await?;
+                    self.lost_directory(&month, id);
                 }
             }
         }
@@ -231,13 +233,15 @@ impl<'a> Repair<'a> {
     }
 
     /// Takes away a directory that cannot be read.
-    async fn make_anew(&mut self, path: &str) -> Result<()> {
-        self.draft
-            .remove(path)
-            .await
-            .map_err(Error::repository(WHAT))?;
+    async fn take_away(&mut self, path: &str) -> Result<()> {
+        let removed = self.draft.remove(path).await;
+        removed.map(drop).map_err(Error::repository(WHAT))
+    }
+
+    /// Notes that nobody knows any more which of the folder's messages were in a directory.
+    fn lost_directory(&mut self, path: &str, folder: &ItemId) {
         self.report.directories.push(path.to_owned());
-        Ok(())
+        self.read_again(folder);
     }
 
     /// The next run lists the folder from its beginning.
