@@ -100,8 +100,10 @@ impl Doomed {
         self.packs.iter().map(|(id, since)| (*id, *since))
     }
 
+    /// Puts a pack on the record that is not on it.
     pub(crate) fn doom(&mut self, pack: ObjectId, now: Timestamp) {
-        self.changed |= self.packs.insert(pack, now).is_none();
+        self.packs.insert(pack, now);
+        self.changed = true;
     }
 
     /// Takes a pack off the record; false if it is not on it.

@@ -377,7 +377,8 @@ impl<'a> Repair<'a> {
                 self.report.denied_deletions += 1;
             }
         }
-        inner.storage.settle_deletions(ObjectKind::Snapshot).await
+        // One that a loss of power brings back is as unreadable as it was, and stops prunes until it is removed again.
+        Ok(())
     }
 }
 

@@ -171,6 +171,26 @@ async fn a_record_that_was_replaced_says_nothing_any_more() -> Result<()> {
     Ok(())
 }
 
+#[tokio::test]
+async fn a_record_that_cannot_be_read_counts_for_nothing_and_is_replaced() -> Result<()> {
+    let (fixture, _, ours, versions) = forgotten().await?;
+    let first = prune(&ours, PruneOptions::default()).await?;
+    let records = fixture.path().join("keepwell/prune");
+    let old = files(&records)?;
+    std::fs::write(&old[0], "garbage")?;
+    let again = prune(&fixture.reopen().await?, PruneOptions::default()).await?;
+    assert!(
+        first.doomed_packs > 0 && again.doomed_packs >= first.doomed_packs,
+        "{again:?}"
+    );
+    let new = files(&records)?;
+    assert_eq!((old.len(), new.len()), (1, 1));
+    assert_ne!(old, new);
+    let deletes = prune(&fixture.reopen().await?, at_once()).await?;
+    assert!(deletes.deleted_packs >= again.doomed_packs, "{deletes:?}");
+    is_whole(&fixture.reopen().await?, versions[4], 4).await
+}
+
 /// Does something when the first phase has ended and nobody holds a lock.
 fn between_the_phases(store: &Arc<Watched>, act: impl FnOnce() + Send + 'static) {
     let again = Arc::clone(store);
@@ -261,6 +281,28 @@ async fn an_index_file_that_was_replaced_goes_only_when_others_list_its_packs() 
         assert!(ours.verify(|_| {}).await?.is_sound());
     }
     Ok(())
+}
+
+/// What was killed after new index files were stored, and before the old ones were deleted, left every pack listed twice.
+#[tokio::test]
+async fn packs_that_are_listed_twice_are_listed_once_again() -> Result<()> {
+    let (fixture, store, ours, versions) = forgotten().await?;
+    let dying = Arc::clone(&store);
+    store.before(Deed::Delete, "index", move || dying.die_after(0));
+    assert!(ours.prune(at_once(), |_| {}).await.is_err());
+    let listings = async || -> Result<(u64, u64)> {
+        let report = fixture.reopen().await?.verify(|_| {}).await?;
+        assert!(report.is_sound(), "{report:?}");
+        let stored = files(&fixture.path().join("data"))?.len() as u64;
+        Ok((report.packs, stored - report.unlisted_packs))
+    };
+    let (twice, packs) = listings().await?;
+    assert!(twice > packs, "{twice} listings of {packs} packs");
+    let ours = fixture.reopen().await?;
+    prune(&ours, at_once()).await?;
+    let (once, packs) = listings().await?;
+    assert_eq!(once, packs);
+    is_whole(&ours, versions[4], 4).await
 }
 
 #[tokio::test]

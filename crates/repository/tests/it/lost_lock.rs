@@ -30,6 +30,8 @@ enum Work {
     /// That deletes what an earlier one recorded.
     Delete,
     Repair,
+    /// That finds a damaged pack which no index file lists, so that it has only to record.
+    Doom,
 }
 
 /// Immediately before the first of these deeds, when all others have been met in their order, the lock is taken away.
@@ -103,6 +105,7 @@ async fn whoever_lost_his_lock_deletes_and_records_no_more() -> Result<()> {
         when(Work::Repair, &[(Delete, "index")], WRITES),
         when(Work::Repair, &[(Put, "keepwell")], &WRITES[2..]),
         when(Work::Repair, &[(Delete, "snapshots")], WRITES),
+        when(Work::Doom, &[(List, "index")], WRITES),
         // Somebody who looks only at his watch notices nothing.
         When {
             asleep: false,
@@ -144,7 +147,7 @@ async fn check(case: &When) -> Result<()> {
         Work::Forget => ours.forget(&versions[..3]).await.err(),
         Work::Prune | Work::Record => ours.prune(PruneOptions::default(), |_| {}).await.err(),
         Work::Delete => ours.prune(at_once, |_| {}).await.err(),
-        Work::Repair => ours.repair(RepairOptions::default(), |_| {}).await.err(),
+        Work::Repair | Work::Doom => ours.repair(RepairOptions::default(), |_| {}).await.err(),
     };
     let mut after = store.take().into_iter();
     let struck = case.deeds.last().copied();
@@ -189,6 +192,11 @@ async fn prepare(fixture: &Fixture, work: Work, clock: &SimulatedClock) -> Resul
         Work::Delete => {
             ours.forget(&versions[..4]).await?;
             ours.prune(PruneOptions::default(), |_| {}).await?;
+        }
+        Work::Doom => {
+            let pack = fixture.path().join("data/00").join("0".repeat(64));
+            std::fs::create_dir_all(pack.parent().context("it is below")?)?;
+            std::fs::write(pack, "garbage")?;
         }
         Work::Repair => {
             let index = files(&fixture.path().join("index"))?;
