@@ -28,11 +28,6 @@ const PAST_SEEDS: [u64; 2] = [1_007, 1_012];
 const STEPS: u32 = 60;
 /// Lines of the log that are shown when a seed fails: what led to it is rarely further back.
 const LOG_LINES: usize = 40;
-/// Abuse 70: resident memory may grow by so much in a thousand steps...
-const SLOPE_MAX_BYTES: f64 = 1_000_000.0;
-/// ...which can be told from the noise of the allocator only after so many.
-const SLOPE_STEPS_MIN: u64 = 3_000;
-
 /// What to run.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Plan {
@@ -85,8 +80,8 @@ pub async fn run(plan: &Plan, say: &(dyn Fn(&str) + Sync)) -> Result<()> {
         "{worlds} worlds, {steps} steps in {minutes:.1} minutes, {:.0} steps a minute; {memory}",
         steps as f64 / minutes.max(f64::EPSILON)
     ));
-    if steps >= SLOPE_STEPS_MIN && memory.bytes_per_thousand() > SLOPE_MAX_BYTES {
-        bail!("memory grows by more than a megabyte in a thousand steps: {memory}");
+    if memory.is_a_leak() {
+        bail!("memory grows: {memory}");
     }
     Ok(())
 }
