@@ -42,11 +42,17 @@ pub(super) fn run(stage: &Stage, report: &mut Report) -> anyhow::Result<()> {
     let (mut ours, mut ceiling) = (Vec::new(), Vec::new());
     for _ in 0..stage.rounds {
         folder::remove(&data)?;
-        ours.push(account(&emulator, &data)?);
+        let (measured, mut told) = account(&emulator, &data)?;
         let repository = stage.folder.join("repository");
         folder::remove(&repository)?;
         ours::init(&repository)?;
-        ceiling.push(plain(&emulator, &paths, &repository)?);
+        let plain = plain(&emulator, &paths, &repository)?;
+        // The engine does not tell what opening took, which the ceiling leaves out: as long as there.
+        let opening = plain.1.opening;
+        told.work.wall_seconds -= opening.wall_seconds;
+        told.work.cpu_seconds -= opening.cpu_seconds;
+        ours.push((measured, told));
+        ceiling.push(plain);
     }
     // The data folder is that of the last round.
     let quiet = account(&emulator, &data)?;
@@ -84,7 +90,7 @@ pub(super) fn run(stage: &Stage, report: &mut Report) -> anyhow::Result<()> {
         ]));
     }
     let text = "The emulator runs beside it on the same processors, with no limits in force; four requests at a time. The ceiling \
-        speaks HTTP over bare sockets to the same emulator and hands the mails to the repository's writer, and does nothing else.";
+        speaks HTTP over bare sockets to the same emulator and hands the mails to the repository's writer, and does nothing else. What opening a repository takes is left out of both.";
     report.section("A mailbox end to end", text, table);
     let speed = |rounds: &[(Measured, Told)]| {
         median(
