@@ -77,7 +77,8 @@ impl Label {
         let mut known = Vec::new();
         let mut of_one = false;
         for segment in path.split('/').filter(|segment| !segment.is_empty()) {
-            let word = WORDS.iter().find(|word| **word == plain(segment));
+            let segment = plain(segment);
+            let word = WORDS.iter().find(|word| **word == segment);
             of_one = word.is_none();
             known.extend(word.copied());
         }

@@ -326,10 +326,11 @@ pub fn segment(text: &str) -> String {
 /// Refuses what a URL parser would read as another path: an id is never `..`.
 fn relative(path: &str, query: &str) -> Result<String> {
     let misread = |segment: &str| {
-        matches!(
-            segment.to_ascii_lowercase().replace("%2e", ".").as_str(),
-            "." | ".."
-        )
+        segment.len() <= "%2e%2e".len()
+            && matches!(
+                segment.to_ascii_lowercase().replace("%2e", ".").as_str(),
+                "." | ".."
+            )
     };
     if !path.starts_with('/') || path.contains(['?', '#', '\\']) || path.split('/').any(misread) {
         return Err(Error::invalid("the path is not one of Graph's"));
