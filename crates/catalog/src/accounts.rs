@@ -4,7 +4,8 @@
 
 use jiff::Timestamp;
 use model::{AccountId, Service, TenantId};
-use sqlx::{Row, any::AnyRow};
+use secrets::Sealed;
+use sqlx::{AnyConnection, AssertSqlSafe, Row, any::AnyRow};
 
 use crate::{
     AccountKey, Catalog, Direction, Error, Organization, Page, PageToken, Result, TaskId,
@@ -176,6 +177,10 @@ pub struct Account {
     pub failures: u64,
     /// Since when it is gone at the source.
     pub gone_at: Option<Timestamp>,
+    /// When its backups began to be deleted, if nothing was backed up since.
+    pub deleted_at: Option<Timestamp>,
+    /// The secret of its repository, wrapped by its task's key; nothing before the first backup.
+    pub secret: Option<Sealed>,
     /// When it was first seen.
     pub created_at: Timestamp,
 }
@@ -403,55 +408,180 @@ impl Organization {
         Ok(done.rows_affected())
     }
 
-    /// Archives those of a task's accounts that the source says are gone. Returns how many were not archived already.
+    /// Archives those of a task's accounts of which a discovery learned that they are gone. Returns how many were not archived already.
     ///
     /// # Errors
-    /// When the database cannot be written.
+    /// [`Error::Outdated`] when a later discovery has begun, or the database cannot be written.
     pub async fn archive_gone(
         &self,
         task: TaskId,
+        discovery: u64,
         keys: &[AccountKey],
         now: Timestamp,
     ) -> Result<u64> {
-        let filter = AccountFilter {
-            keys: Some(keys.to_vec()),
-            ..AccountFilter::default()
-        };
-        let mut query = Statement::new("UPDATE accounts SET status = 'archived', gone_at = ");
-        query.bind(micros(now));
-        self.narrow(&mut query, task, &filter);
-        query.push(" AND status <> 'archived'");
-        let done = query
-            .build()
-            .execute(&self.catalog.pool)
-            .await
-            .map_err(sql("archive accounts"))?;
-        Ok(done.rows_affected())
+        transaction!(self.catalog, "archive accounts", |c| {
+            self.hold_discovery(c, task, discovery).await?;
+            let mut gone = 0;
+            for some in keys.chunks(ROWS_PER_STATEMENT) {
+                let filter = AccountFilter {
+                    keys: Some(some.to_vec()),
+                    ..AccountFilter::default()
+                };
+                let mut query =
+                    Statement::new("UPDATE accounts SET status = 'archived', gone_at = ");
+                query.bind(micros(now));
+                self.narrow(&mut query, task, &filter);
+                query.push(" AND status <> 'archived'");
+                let done = query
+                    .build()
+                    .execute(&mut *c)
+                    .await
+                    .map_err(sql("archive accounts"))?;
+                gone += done.rows_affected();
+            }
+            Ok(gone)
+        })
     }
 
-    /// Takes those of a task's accounts that were archived because they were gone, and are not any more, out of the archive: they are backed up again.
-    /// Returns how many.
+    /// Takes those of a task's accounts that were archived because they were gone, and that a discovery found, out of the archive: they are backed up
+    /// again, from the beginning if their backups were deleted. Returns how many.
+    ///
+    /// # Errors
+    /// [`Error::Outdated`] when a later discovery has begun, or the database cannot be written.
+    pub async fn welcome_back(
+        &self,
+        task: TaskId,
+        discovery: u64,
+        sources: &[AccountId],
+    ) -> Result<u64> {
+        transaction!(self.catalog, "take accounts out of the archive", |c| {
+            self.hold_discovery(c, task, discovery).await?;
+            let mut back = 0;
+            for some in sources.chunks(ROWS_PER_STATEMENT) {
+                let mut query =
+                    Statement::new("UPDATE accounts SET status = 'active', gone_at = 0");
+                self.narrow(&mut query, task, &AccountFilter::default());
+                query.push(" AND status = 'archived' AND gone_at > 0 AND source_id IN (NULL");
+                for source in some {
+                    query.push(", ").bind(source.as_str());
+                }
+                query.push(")");
+                let done = query
+                    .build()
+                    .execute(&mut *c)
+                    .await
+                    .map_err(sql("take accounts out of the archive"))?;
+                back += done.rows_affected();
+            }
+            Ok(back)
+        })
+    }
+
+    /// Keeps the secret of an account's repository, wrapped by the task's key.
+    ///
+    /// # Errors
+    /// When there is no such account here, or its backups are being deleted.
+    pub async fn set_secret(&self, key: AccountKey, secret: &Sealed) -> Result<()> {
+        transaction!(self.catalog, "keep an account's secret", |c| {
+            let done = sqlx::query(
+                "UPDATE accounts SET secret_sealed = $3 WHERE organization_id = $1 AND id = $2 AND (deleted_at = 0 OR status <> 'archived')",
+            )
+            .bind(self.id.to_string())
+            .bind(key.to_string())
+            .bind(secret.as_str())
+            .execute(c)
+            .await
+            .map_err(sql("keep an account's secret"))?;
+            match done.rows_affected() {
+                0 => Err(Error::NotFound("account")),
+                _ => Ok(()),
+            }
+        })
+    }
+
+    /// Marks an account whose backups are to be deleted, because it has been gone at the source since `since` or before: from now on nothing can be
+    /// restored from it. Says whether that was done: not while a restore from it is not over.
     ///
     /// # Errors
     /// When the database cannot be written.
-    pub async fn welcome_back(&self, task: TaskId, sources: &[AccountId]) -> Result<u64> {
-        let mut back = 0;
-        for some in sources.chunks(ROWS_PER_STATEMENT) {
-            let mut query = Statement::new("UPDATE accounts SET status = 'active', gone_at = 0");
-            self.narrow(&mut query, task, &AccountFilter::default());
-            query.push(" AND status = 'archived' AND gone_at > 0 AND source_id IN (NULL");
-            for source in some {
-                query.push(", ").bind(source.as_str());
-            }
-            query.push(")");
-            let done = query
-                .build()
-                .execute(&self.catalog.pool)
+    pub async fn begin_deletion(
+        &self,
+        key: AccountKey,
+        since: Timestamp,
+        now: Timestamp,
+    ) -> Result<bool> {
+        let lock = self.catalog.dialect.for_update();
+        transaction!(self.catalog, "begin to delete backups", |c| {
+            // Whoever orders a restore meanwhile waits, or the order is seen below.
+            sqlx::query(AssertSqlSafe(format!(
+                "SELECT id FROM accounts WHERE organization_id = $1 AND id = $2 {lock}"
+            )))
+            .bind(self.id.to_string())
+            .bind(key.to_string())
+            .fetch_optional(&mut *c)
+            .await
+            .map_err(sql("look at an account"))?;
+            let done = sqlx::query(
+                "UPDATE accounts SET deleted_at = CASE deleted_at WHEN 0 THEN $4 ELSE deleted_at END
+                 WHERE organization_id = $1 AND id = $2 AND status = 'archived' AND gone_at > 0 AND gone_at <= $3
+                   AND NOT EXISTS (SELECT 1 FROM jobs WHERE account_id = accounts.id AND kind = 'restore' AND state IN ('queued', 'running', 'paused'))",
+            )
+            .bind(self.id.to_string())
+            .bind(key.to_string())
+            .bind(micros(since))
+            .bind(micros(now))
+            .execute(c)
+            .await
+            .map_err(sql("mark an account"))?;
+            Ok(done.rows_affected() > 0)
+        })
+    }
+
+    /// Notes that an account has no backups any more, and forgets its secret and its ledger.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub async fn finish_deletion(&self, key: AccountKey) -> Result<()> {
+        transaction!(self.catalog, "note that backups are deleted", |c| {
+            sqlx::query(
+                "UPDATE accounts SET secret_sealed = '', snapshot = '', items = 0, size_bytes = 0, failures = 0, last_success_at = 0, last_result = 'never run'
+                 WHERE organization_id = $1 AND id = $2 AND deleted_at > 0",
+            )
+            .bind(self.id.to_string())
+            .bind(key.to_string())
+            .execute(&mut *c)
+            .await
+            .map_err(sql("note that backups are deleted"))?;
+            sqlx::query("DELETE FROM failures WHERE organization_id = $1 AND account_id = $2")
+                .bind(self.id.to_string())
+                .bind(key.to_string())
+                .execute(c)
                 .await
-                .map_err(sql("take accounts out of the archive"))?;
-            back += done.rows_affected();
+                .map_err(sql("clear a ledger"))?;
+            Ok(())
+        })
+    }
+
+    /// Keeps later discoveries from beginning until the transaction ends.
+    async fn hold_discovery(
+        &self,
+        c: &mut AnyConnection,
+        task: TaskId,
+        discovery: u64,
+    ) -> Result<()> {
+        let lock = self.catalog.dialect.for_update();
+        let latest = sqlx::query(AssertSqlSafe(format!(
+            "SELECT discovery FROM tasks WHERE organization_id = $1 AND id = $2 {lock}"
+        )))
+        .bind(self.id.to_string())
+        .bind(task.to_string())
+        .fetch_optional(c)
+        .await
+        .map_err(sql("look for a later discovery"))?;
+        match unsigned(&latest.ok_or(Error::NotFound("task"))?, "discovery") == discovery {
+            true => Ok(()),
+            false => Err(Error::Outdated),
         }
-        Ok(back)
     }
 
     /// The one place in which a list of accounts is narrowed: to this organization before anything else.
@@ -497,24 +627,29 @@ impl Organization {
 }
 
 impl Catalog {
-    /// Notes what an account's repository says of its newest snapshot, with the items and bytes in it: for a database that was lost.
+    /// Notes what an account's repository says of its newest snapshot, with the items and bytes in it: for a database that was lost, or is an older copy.
+    /// Says whether that was done: not when the snapshot that is known is another than `known`, because a run was over meanwhile.
     ///
     /// # Errors
     /// When the database cannot be written.
     pub async fn accept_snapshot(
         &self,
         key: AccountKey,
+        known: Option<&str>,
         snapshot: &str,
         (items, bytes): (u64, u64),
         partial: bool,
         time: Timestamp,
-    ) -> Result<()> {
+    ) -> Result<bool> {
         let result = match partial {
             true => LastResult::Partial,
             false => LastResult::Success,
         };
-        sqlx::query(
-            "UPDATE accounts SET snapshot = $2, items = $3, size_bytes = $4, last_result = $5, last_attempt_at = $6, last_success_at = $6 WHERE id = $1",
+        let done = sqlx::query(
+            "UPDATE accounts SET snapshot = $2, items = $3, size_bytes = $4,
+                 last_result = CASE WHEN last_result IN ('scheduled', 'in progress') THEN last_result ELSE $5 END,
+                 last_attempt_at = CASE WHEN last_attempt_at < $6 THEN $6 ELSE last_attempt_at END, last_success_at = $6
+             WHERE id = $1 AND snapshot = $7",
         )
         .bind(key.to_string())
         .bind(snapshot)
@@ -522,10 +657,11 @@ impl Catalog {
         .bind(signed(bytes))
         .bind(result.word())
         .bind(micros(time))
+        .bind(known.unwrap_or_default())
         .execute(&self.pool)
         .await
         .map_err(sql("note a snapshot"))?;
-        Ok(())
+        Ok(done.rows_affected() > 0)
     }
 
     /// Sees to it that no fencing token up to `token` is given out again for an account: its repository says that a run had that one. For a
@@ -550,6 +686,7 @@ pub(crate) fn row(row: &AnyRow) -> Result<Account> {
     let tenant: String = row.get("tenant_id");
     let source: String = row.get("source_id");
     let snapshot: String = row.get("snapshot");
+    let secret: String = row.get("secret_sealed");
     Ok(Account {
         key: ids::read(row, "id")?,
         task: ids::read(row, "task_id")?,
@@ -567,6 +704,8 @@ pub(crate) fn row(row: &AnyRow) -> Result<Account> {
         items: unsigned(row, "items"),
         failures: unsigned(row, "failures"),
         gone_at: ever(row.get("gone_at")),
+        deleted_at: ever(row.get("deleted_at")),
+        secret: (!secret.is_empty()).then(|| Sealed::from_text(secret)),
         created_at: timestamp(row.get("created_at")),
     })
 }

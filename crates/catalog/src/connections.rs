@@ -111,32 +111,35 @@ impl Organization {
         Ok(())
     }
 
-    /// Notes whether a connection works.
+    /// Notes whether a connection works with the credential that was looked at. Says whether that was done: not when it has another one meanwhile.
     ///
     /// # Errors
     /// When there is no such connection here.
     pub async fn set_health(
         &self,
         id: ConnectionId,
+        credential: &Sealed,
         health: Health,
         detail: &str,
         now: Timestamp,
-    ) -> Result<()> {
+    ) -> Result<bool> {
         let done = sqlx::query(
-            "UPDATE connections SET health = $3, health_detail = $4, checked_at = $5 WHERE organization_id = $1 AND id = $2",
+            "UPDATE connections SET health = $3, health_detail = $4, checked_at = $5 WHERE organization_id = $1 AND id = $2 AND credential_sealed = $6",
         )
         .bind(self.id.to_string())
         .bind(id.to_string())
         .bind(health.word())
         .bind(detail)
         .bind(micros(now))
+        .bind(credential.as_str())
         .execute(&self.catalog.pool)
         .await
         .map_err(sql("note a connection's health"))?;
         if done.rows_affected() == 0 {
-            return Err(Error::NotFound("connection"));
+            self.connection(id).await?;
+            return Ok(false);
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Replaces a connection's credential, whose permissions are to be checked again.

@@ -22,6 +22,11 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         "what the service remembers",
         include_str!("../migrations/0002_what_the_service_remembers.sql"),
     ),
+    (
+        4,
+        "what is gone for good",
+        include_str!("../migrations/0004_what_is_gone_for_good.sql"),
+    ),
 ];
 
 /// Statements under way at once. PostgreSQL allows 100 connections by default, which several processes share; SQLite has one writer anyway.

@@ -30,6 +30,9 @@ pub enum Error {
     /// A job's lease is no longer the caller's: another worker has it, or the job is over.
     #[error("the job is no longer this worker's: another one has taken it over, or it is over")]
     LeaseLost,
+    /// A later discovery of the same task's accounts has begun, and knows better.
+    #[error("the task's accounts are being looked for again, and that counts")]
+    Outdated,
     /// What was given cannot be.
     #[error("{0}")]
     Invalid(&'static str),
@@ -61,7 +64,7 @@ impl Error {
     pub fn kind(&self) -> Kind {
         match self {
             Self::NotFound(_) => Kind::NotFound,
-            Self::Exists(_) | Self::LeaseLost => Kind::Conflict,
+            Self::Exists(_) | Self::LeaseLost | Self::Outdated => Kind::Conflict,
             Self::Invalid(_) | Self::Address => Kind::Invalid,
             Self::Unreadable(_) | Self::Migration(_) => Kind::Corrupt,
             Self::Database { .. } => Kind::Unavailable,

@@ -267,18 +267,17 @@ impl Catalog {
         not_before: Timestamp,
         now: Timestamp,
     ) -> Result<JobState> {
+        let lock = self.dialect.for_update();
         transaction!(self, "give a job back", |c| {
-            let row = sqlx::query(
-                    "SELECT jobs.run_id, runs.wanted FROM jobs JOIN runs ON runs.id = jobs.run_id
-                     WHERE jobs.id = $1 AND owner = $2 AND jobs.fencing_token = $3 AND state = 'running'",
-                )
-                .bind(lease.job.to_string())
-                .bind(&lease.owner)
-                .bind(signed(lease.fencing_token))
-                .fetch_optional(&mut *c)
-                .await
-                .map_err(sql("look for a job"))?
-                .ok_or(Error::LeaseLost)?;
+            // Whoever wants something of the run meanwhile waits, or is heard here: otherwise a run that goes on would keep a job that is paused.
+            let row = sqlx::query(AssertSqlSafe(format!(
+                "SELECT id AS run_id, wanted FROM runs WHERE id = (SELECT run_id FROM jobs WHERE id = $1) {lock}"
+            )))
+            .bind(lease.job.to_string())
+            .fetch_optional(&mut *c)
+            .await
+            .map_err(sql("look at a job's run"))?
+            .ok_or(Error::LeaseLost)?;
             let (state, finished) = match Wanted::read(&row)? {
                 Wanted::Go => (JobState::Queued, 0),
                 Wanted::Pause => (JobState::Paused, 0),
@@ -473,7 +472,7 @@ async fn finish(
         .map_err(sql("note a result"))?;
     }
     if let Some((snapshot, items, bytes)) = &finished.snapshot {
-        sqlx::query("UPDATE accounts SET snapshot = $2, items = $3, size_bytes = $4 WHERE id = $1")
+        sqlx::query("UPDATE accounts SET snapshot = $2, items = $3, size_bytes = $4, deleted_at = 0 WHERE id = $1")
             .bind(&account)
             .bind(snapshot)
             .bind(signed(*items))

@@ -92,7 +92,14 @@ impl Organization {
         transaction!(self.catalog, "begin a run", |c| {
             let mut select = Statement::new("SELECT id FROM accounts");
             self.narrow(&mut select, task, filter);
+            if job.kind == JobKind::Restore {
+                select.push(" AND deleted_at = 0");
+            }
             select.push(" ORDER BY name_folded, id");
+            if job.kind == JobKind::Restore {
+                // From what is about to be deleted nothing is restored.
+                select.push(" ").push(self.catalog.dialect.for_update());
+            }
             let accounts = select
                 .build()
                 .fetch_all(&mut *c)
@@ -339,6 +346,15 @@ pub(crate) async fn close_if_over(
     .fetch_optional(&mut *c)
     .await
     .map_err(sql("look at a run"))?;
+    // Whoever queues a job for one of these accounts meanwhile waits, or the job is seen below.
+    sqlx::query(AssertSqlSafe(format!(
+        "SELECT id FROM accounts WHERE last_result IN ('scheduled', 'in progress')
+           AND id IN (SELECT account_id FROM jobs WHERE run_id = $1 AND state = 'cancelled') ORDER BY id {lock}"
+    )))
+    .bind(run)
+    .fetch_all(&mut *c)
+    .await
+    .map_err(sql("look at cancelled accounts"))?;
     sqlx::query(
         "UPDATE accounts SET last_result = CASE WHEN failures > 0 THEN 'partial' WHEN last_success_at > 0 THEN 'success' ELSE 'never run' END
          WHERE last_result IN ('scheduled', 'in progress')

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use sqlx::{Row, any::AnyRow};
 
 use crate::{
-    Catalog, OrganizationId, Result, User, UserId,
+    Catalog, Error, OrganizationId, Result, User, UserId,
     database::transaction,
     error::sql,
     time::{micros, timestamp},
@@ -23,6 +23,8 @@ pub struct NewSession {
     pub user: UserId,
     /// The user's organization.
     pub organization: OrganizationId,
+    /// The hash of the password that the user gave.
+    pub password_hash: String,
     /// When it ends whatever happens.
     pub expires_at: Timestamp,
 }
@@ -44,9 +46,22 @@ impl Catalog {
     /// Begins a session, notes that the user signed in, and forgets sessions that are over.
     ///
     /// # Errors
-    /// When the database cannot be written.
+    /// When the user was disabled meanwhile, or has another password, or the database cannot be written.
     pub async fn begin_session(&self, new: &NewSession, now: Timestamp) -> Result<()> {
         transaction!(self, "begin a session", |c| {
+            // First, so that whoever changes the password or disables the user waits, and then ends this session, too.
+            let done = sqlx::query(
+                "UPDATE users SET signed_in_at = $2 WHERE id = $1 AND password_hash = $3 AND disabled = 0",
+            )
+            .bind(new.user.to_string())
+            .bind(micros(now))
+            .bind(&new.password_hash)
+            .execute(&mut *c)
+            .await
+            .map_err(sql("note a sign-in"))?;
+            if done.rows_affected() == 0 {
+                return Err(Error::NotFound("user with this password"));
+            }
             sqlx::query("DELETE FROM sessions WHERE expires_at <= $1")
                 .bind(micros(now))
                 .execute(&mut *c)
@@ -64,12 +79,6 @@ impl Catalog {
                 .execute(&mut *c)
                 .await
                 .map_err(sql("begin a session"))?;
-            sqlx::query("UPDATE users SET signed_in_at = $2 WHERE id = $1")
-                .bind(new.user.to_string())
-                .bind(micros(now))
-                .execute(c)
-                .await
-                .map_err(sql("note a sign-in"))?;
             Ok(())
         })
     }

@@ -7,6 +7,7 @@ use sqlx::{Row, any::AnyRow};
 
 use crate::{
     ConnectionId, Error, Organization, Result, TaskId,
+    accounts::unsigned,
     connections::{service, service_word},
     error::{sql, unique},
     fold::fold,
@@ -93,6 +94,25 @@ impl Organization {
             return Err(Error::NotFound("task"));
         }
         Ok(())
+    }
+
+    /// Begins to look for a task's accounts: returns the number of this discovery. What an earlier one still finds is not noted any more, because it is older.
+    ///
+    /// # Errors
+    /// When there is no such task here.
+    pub async fn begin_discovery(&self, id: TaskId) -> Result<u64> {
+        let found = sqlx::query(
+            "UPDATE tasks SET discovery = discovery + 1 WHERE organization_id = $1 AND id = $2 RETURNING discovery",
+        )
+        .bind(self.id.to_string())
+        .bind(id.to_string())
+        .fetch_optional(&self.catalog.pool)
+        .await
+        .map_err(sql("begin a discovery"))?;
+        Ok(unsigned(
+            &found.ok_or(Error::NotFound("task"))?,
+            "discovery",
+        ))
     }
 
     /// Notes that a task's accounts were looked for.

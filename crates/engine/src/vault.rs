@@ -264,6 +264,53 @@ impl Vault {
         }
     }
 
+    /// The account's secret, for whoever keeps another copy of it.
+    ///
+    /// # Errors
+    /// When the account's file cannot be read.
+    pub fn secret(&self, account: &AccountId) -> Result<Zeroizing<[u8; 32]>> {
+        let path = self.account_path(account);
+        let secret = parse_key(&read_account(&path)?.secret, &path)?;
+        Ok(Zeroizing::new(secret.0))
+    }
+
+    /// Makes the file of an account again that was lost, with the secret that somebody kept. Nothing is made where there is no repository.
+    ///
+    /// # Errors
+    /// When there is no repository or there is a file, the id is no GUID, or the file cannot be written.
+    pub fn take_back(&self, account: &Account, secret: &[u8; 32]) -> Result<()> {
+        check_id(&account.id)?;
+        let path = self.account_path(&account.id);
+        if !self.has_files(&account.id) {
+            return Err(Error::Gone(self.repository_path(&account.id)));
+        }
+        let record = AccountFile {
+            version: 1,
+            account: account.clone(),
+            secret: Zeroizing::new(HEXLOWER.encode(secret)),
+            repository: None,
+        };
+        record.write(&path, Place::New)
+    }
+
+    /// Deletes everything of an account: its secret first, without which nobody reads what may be left of the rest. What is gone already is no error.
+    ///
+    /// # Errors
+    /// When the id is no GUID, or something cannot be removed.
+    pub fn erase(&self, account: &AccountId) -> Result<()> {
+        check_id(account)?;
+        let path = self.account_path(account);
+        clear_staged(&path);
+        gone(&path, fs::remove_file(&path))?;
+        if let Some(folder) = path.parent() {
+            let synced = fs::File::open(folder).and_then(|folder| folder.sync_all());
+            synced.map_err(file(folder, "written"))?;
+        }
+        let repository = self.repository_path(account);
+        gone(&repository, fs::remove_dir_all(&repository))?;
+        self.forget_cache(account)
+    }
+
     /// Whether the account was taken in, so that it has a secret.
     ///
     /// # Errors
@@ -298,7 +345,8 @@ impl Vault {
     }
 
     /// Whether there is anything of a repository in the account's folder.
-    pub(crate) fn has_files(&self, account: &AccountId) -> bool {
+    #[must_use]
+    pub fn has_files(&self, account: &AccountId) -> bool {
         has_repository(&self.repository_path(account))
     }
 
@@ -310,12 +358,7 @@ impl Vault {
     /// Removes what is kept there, so that the repository is asked again.
     pub(crate) fn forget_cache(&self, account: &AccountId) -> Result<()> {
         let path = self.cache_path(account);
-        match fs::remove_dir_all(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                Err(file(&path, "removed")(error))
-            }
-            _ => Ok(()),
-        }
+        gone(&path, fs::remove_dir_all(&path))
     }
 
     /// The storage of the account's repository.
@@ -488,6 +531,14 @@ fn clear_staged(path: &Path) {
         if number.is_some_and(|number| number.bytes().all(|digit| digit.is_ascii_digit())) {
             let _ = fs::remove_file(entry.path());
         }
+    }
+}
+
+/// That something is removed already is as good.
+fn gone(path: &Path, removed: io::Result<()>) -> Result<()> {
+    match removed {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(file(path, "removed")(error)),
+        _ => Ok(()),
     }
 }
 

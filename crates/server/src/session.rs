@@ -165,6 +165,7 @@ pub(crate) async fn begin(
         token_hash: token.hash(),
         user: user.id,
         organization: user.organization,
+        password_hash: user.password_hash.clone(),
         expires_at: now + LIFETIME,
     };
     catalog.begin_session(&session, now).await?;

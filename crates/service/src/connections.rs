@@ -202,9 +202,11 @@ impl Service {
                 }
             },
         };
-        of.set_health(connection.id, checked.health, &checked.detail, now)
+        let (id, credential) = (connection.id, &connection.credential);
+        let is_noted = of
+            .set_health(id, credential, checked.health, &checked.detail, now)
             .await?;
-        if checked.health == Health::Connected {
+        if is_noted && checked.health == Health::Connected {
             if connection.tenant_name.is_empty()
                 && let Some(name) = tenant_name(&client).await
             {

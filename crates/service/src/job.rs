@@ -5,12 +5,14 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
-use catalog::{Claim, ItemReport, JobKind, JobResult, Progress};
+use catalog::{Claim, ItemReport, JobKind, JobResult, NewAudit, Progress};
 use engine::{
+    Vault,
     backup::{self, Limits, Setting},
     maintain, restore, verify,
 };
 use graph::{Client, Scope, WaitCause};
+use jiff::{SignedDuration, Timestamp};
 use model::AccountId;
 use repository::PruneOptions;
 use workload::mail::{
@@ -133,14 +135,24 @@ pub(crate) async fn perform(
 
 async fn back_up(service: &Service, claim: &Claim, meter: &Meter) -> Result<Done> {
     let of = service.catalog().organization(claim.organization);
-    let row = of.account(claim.account).await?;
+    let mut row = of.account(claim.account).await?;
     let (vault, account) = (
         service.vault(claim.organization).await?,
         engine_account(&row),
     );
-    if row.snapshot.is_some() && !vault.knows(&account.id)? {
+    if row.deleted_at.is_some() && !vault.knows(&account.id)? {
+        // It came back while its backups were being deleted, which whoever was at it did not finish.
+        vault.erase(&account.id)?;
+        of.finish_deletion(row.key).await?;
+        row = of.account(claim.account).await?;
+    }
+    if !service.knows(claim.organization, &vault, &row).await? && row.snapshot.is_some() {
         return Err(GONE);
     }
+    vault.remember(&account)?;
+    service
+        .keep_secret(claim.organization, &vault, &row)
+        .await?;
     let task = of.task(claim.task).await?;
     let client = service.client(claim.organization, task.connection).await?;
     meter.watch(&client);
@@ -210,7 +222,8 @@ async fn put_back(service: &Service, claim: &Claim, meter: &Meter) -> Result<Don
         )
     })?;
     let of = service.catalog().organization(claim.organization);
-    let source = engine_account(&of.account(claim.account).await?);
+    let row = of.account(claim.account).await?;
+    let source = engine_account(&row);
     let target = of.account(input.target).await?;
     let task = of.task(target.task).await?;
     let client = service.client(claim.organization, task.connection).await?;
@@ -223,6 +236,9 @@ async fn put_back(service: &Service, claim: &Claim, meter: &Meter) -> Result<Don
         instance: &service.settings().instance,
         limits: Limits::default(),
     };
+    if !service.knows(claim.organization, &vault, &row).await? && row.snapshot.is_some() {
+        return Err(GONE);
+    }
     let snapshot = input.snapshot.as_deref().map(snapshot_id).transpose()?;
     let archive = restore::archive(setting, &source, snapshot).await?;
     let into = input.new_folder.clone();
@@ -272,8 +288,12 @@ async fn put_back(service: &Service, claim: &Claim, meter: &Meter) -> Result<Don
 
 async fn read_again(service: &Service, claim: &Claim, meter: &Meter) -> Result<Done> {
     let of = service.catalog().organization(claim.organization);
-    let account = engine_account(&of.account(claim.account).await?);
+    let row = of.account(claim.account).await?;
+    let account = engine_account(&row);
     let vault = service.vault(claim.organization).await?;
+    if !service.knows(claim.organization, &vault, &row).await? && row.snapshot.is_some() {
+        return Err(GONE);
+    }
     let report = verify::run(service.local(&vault), &account, |progress| {
         meter.items.store(progress.packs, Ordering::Relaxed);
         meter
@@ -299,9 +319,23 @@ async fn read_again(service: &Service, claim: &Claim, meter: &Meter) -> Result<D
 
 async fn tidy(service: &Service, claim: &Claim) -> Result<Done> {
     let of = service.catalog().organization(claim.organization);
-    let account = engine_account(&of.account(claim.account).await?);
+    let row = of.account(claim.account).await?;
+    let account = engine_account(&row);
     let settings = TaskSettings::from_text(&of.task(claim.task).await?.settings)?;
     let vault = service.vault(claim.organization).await?;
+    let now = service.clock().now();
+    if let (Some(days), Some(gone)) = (settings.retain_archived_days, row.gone_at) {
+        let since = now - SignedDuration::from_hours(24 * i64::from(days));
+        if gone <= since {
+            return delete(service, claim, &vault, &row, since).await;
+        }
+    }
+    if !service.knows(claim.organization, &vault, &row).await? {
+        return Err(GONE);
+    }
+    service
+        .keep_secret(claim.organization, &vault, &row)
+        .await?;
     let local = service.local(&vault);
     let mut done = Done::new(JobResult::Success);
     let policy = settings.retention.policy();
@@ -312,6 +346,44 @@ async fn tidy(service: &Service, claim: &Claim) -> Result<Done> {
     }
     let pruned = maintain::prune(local, &account, PruneOptions::default(), |_| ()).await?;
     done.report.bytes_freed = pruned.deleted_bytes;
+    Ok(done)
+}
+
+/// Deletes the backups of an account that has been gone at the source for as long as the task's settings keep them, and notes in the audit that it
+/// begins and that it is done. As long as a restore from it is not over it is left for the next time.
+async fn delete(
+    service: &Service,
+    claim: &Claim,
+    vault: &Vault,
+    row: &catalog::Account,
+    since: Timestamp,
+) -> Result<Done> {
+    let of = service.catalog().organization(claim.organization);
+    let mut done = Done::new(JobResult::Success);
+    // What is only out of reach is not deleted.
+    if row.deleted_at.is_none() && !vault.knows(&row.source)? {
+        return Err(GONE);
+    }
+    if !of
+        .begin_deletion(row.key, since, service.clock().now())
+        .await?
+    {
+        return Ok(done);
+    }
+    let note = async |action: &str| {
+        let entry = NewAudit {
+            actor: "keepwell".to_owned(),
+            action: action.to_owned(),
+            object: row.key.to_string(),
+            detail: String::new(),
+        };
+        of.note(&entry, service.clock().now()).await
+    };
+    note("began to delete the backups of an account that is gone").await?;
+    vault.erase(&row.source)?;
+    of.finish_deletion(row.key).await?;
+    note("deleted the backups of an account that is gone").await?;
+    done.report.deleted = true;
     Ok(done)
 }
 

@@ -5,6 +5,7 @@
 //!
 //! Where to start reading: `service` has what all parts share, `worker` and `job` do the work, `schedule` begins it.
 
+mod account_secrets;
 mod connections;
 mod error;
 mod job;

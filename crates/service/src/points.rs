@@ -46,7 +46,7 @@ impl Service {
         let of = self.catalog().organization(organization);
         let row = of.account(account).await?;
         let (vault, account) = (self.vault(organization).await?, engine_account(&row));
-        if !vault.knows(&account.id)? {
+        if !self.knows(organization, &vault, &row).await? {
             return match row.snapshot {
                 None => Ok(Vec::new()),
                 Some(_) => Err(GONE),
@@ -100,7 +100,7 @@ impl Service {
             .await?;
         let snapshot = snapshot.map(snapshot_id).transpose()?;
         let (vault, account) = (self.vault(organization).await?, engine_account(&row));
-        if !vault.knows(&account.id)? {
+        if !self.knows(organization, &vault, &row).await? {
             return match row.snapshot {
                 None => Err(engine::Error::NoSnapshot.into()),
                 Some(_) => Err(GONE),

@@ -113,6 +113,8 @@ pub struct JobReport {
     pub forgotten: u64,
     /// Bytes that were deleted from the storage.
     pub bytes_freed: u64,
+    /// Whether the account's backups were deleted, because it has been gone at the source for as long as they are kept.
+    pub deleted: bool,
     /// How long the work took, in milliseconds.
     pub took_ms: u64,
     /// Why it came to nothing, or ended early; in words, without anything personal.

@@ -16,7 +16,7 @@ use crate::{
 const HEALTH_EVERY: SignedDuration = SignedDuration::from_mins(10);
 /// How often a task's accounts are looked for.
 const DISCOVERY_EVERY: SignedDuration = SignedDuration::from_hours(24);
-/// How often repositories are tidied where restore points are to be forgotten.
+/// How often repositories are tidied where restore points are to be forgotten, or the backups of accounts that are gone deleted.
 const FORGET_EVERY: SignedDuration = SignedDuration::from_hours(24);
 /// How often elsewhere: backups tidy their own small files.
 const PRUNE_EVERY: SignedDuration = SignedDuration::from_hours(7 * 24);
@@ -145,9 +145,11 @@ impl Service {
 
     async fn begin_tidying(&self, organization: OrganizationId, task: &Task) -> Result<()> {
         let settings = TaskSettings::from_text(&task.settings)?;
-        let every = match settings.retention.policy().is_empty() {
-            true => PRUNE_EVERY,
-            false => FORGET_EVERY,
+        let forgets =
+            !settings.retention.policy().is_empty() || settings.retain_archived_days.is_some();
+        let every = match forgets {
+            true => FORGET_EVERY,
+            false => PRUNE_EVERY,
         };
         let of = self.catalog().organization(organization);
         let last = of.last_queued(task.id, JobKind::Maintain).await?;

@@ -56,6 +56,8 @@ pub struct Pace {
     pub look: Duration,
     /// How long a job that is to stop may take to leave a restore point of what it has. Then its work is dropped.
     pub grace: Duration,
+    /// How long a job that met something passing waits before it is tried again: a lock of somebody else's restic is often gone by then.
+    pub pause: Duration,
     /// How often the scheduler compares what should be with what is.
     pub tick: Duration,
 }
@@ -67,6 +69,7 @@ impl Default for Pace {
             progress: Duration::from_secs(1),
             look: Duration::from_secs(1),
             grace: Duration::from_secs(6),
+            pause: Duration::from_secs(60),
             tick: Duration::from_secs(30),
         }
     }

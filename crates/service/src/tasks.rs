@@ -7,9 +7,9 @@ use catalog::{
     OrganizationId, StatusChange, TaskId,
 };
 use model::AccountId;
-use secrets::{Key, Place};
+use secrets::Key;
 
-use crate::{Result, Service, TaskSettings};
+use crate::{Result, Service, TaskSettings, account_secrets::task_key_place};
 
 /// Accounts that are read from the catalog at a time.
 const ROWS: u32 = 500;
@@ -43,16 +43,11 @@ impl Service {
         let id = TaskId::new();
         let row = id.to_string();
         let key = self.organization_key(organization).await?;
-        let place = Place {
-            table: "tasks",
-            column: "key_sealed",
-            row: &row,
-        };
         let task = NewTask {
             id,
             connection,
             name: name.to_owned(),
-            key: key.wrap(&Key::random(), place),
+            key: key.wrap(&Key::random(), task_key_place(&row)),
             settings: settings.to_text(),
         };
         let of = self.catalog().organization(organization);
@@ -100,6 +95,7 @@ impl Service {
         let tenant = of.connection(task.connection).await?.tenant;
         let client = self.client(organization, task.connection).await?;
         let now = self.clock().now();
+        let discovery = of.begin_discovery(task.id).await?;
         let found = engine::discovery::found(&client, &tenant).await?;
         // An account that lost its licence stays the task's if it was: it is not gone.
         let taken = found
@@ -124,7 +120,7 @@ impl Service {
             ..Discovery::default()
         };
         let present: Vec<AccountId> = found.iter().map(|one| one.account.id.clone()).collect();
-        result.back = of.welcome_back(task.id, &present).await?;
+        result.back = of.welcome_back(task.id, discovery, &present).await?;
         let accounts = self.accounts(organization, task.id).await?;
         if settings.activate_new && result.new > 0 {
             let new = accounts
@@ -152,9 +148,7 @@ impl Service {
             .collect();
         let gone = unlisted.iter().filter(|one| gone.contains(&one.source));
         let gone: Vec<AccountKey> = gone.map(|one| one.key).collect();
-        for some in gone.chunks(ROWS as usize) {
-            result.gone += of.archive_gone(task.id, some, now).await?;
-        }
+        result.gone = of.archive_gone(task.id, discovery, &gone, now).await?;
         of.discovered(task.id, now).await?;
         Ok(result)
     }

@@ -7,7 +7,7 @@
 use std::{sync::Arc, time::Duration};
 
 use catalog::{Claim, Finished, JobKind, JobResult, Wanted};
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use tokio::task::JoinSet;
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
@@ -18,8 +18,6 @@ use crate::{
 
 /// How often a job that meets something passing (a lock, an outage that outlasted all patience) is tried before it has failed.
 const TRIES_MAX: u64 = 3;
-/// Before it is tried again: a lock of somebody else's restic is often gone by then.
-const TRY_AGAIN_AFTER: SignedDuration = SignedDuration::from_secs(60);
 /// Workers that have had a job and brought it to no end: it may be what ends them.
 const WORKERS_MAX: u64 = 20;
 
@@ -197,7 +195,7 @@ impl Attending {
         let (kind, text) = (error.kind(), error.text());
         tracing::warn!(job = %self.claim.lease.job, error = text, "a job failed");
         if kind == Kind::Unavailable && self.claim.attempts < TRIES_MAX {
-            let again = self.service.clock().now() + TRY_AGAIN_AFTER;
+            let again = self.service.clock().now() + self.service.settings().pace.pause;
             self.give_back(Some(again)).await;
             return;
         }

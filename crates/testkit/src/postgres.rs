@@ -16,6 +16,10 @@ use anyhow::{Context, bail, ensure};
 
 use crate::surroundings;
 
+mod proxy;
+
+pub use proxy::{Deed, Proxy};
+
 /// Where Debian keeps the programs of each version.
 const DEBIAN: &str = "/usr/lib/postgresql";
 
@@ -66,23 +70,36 @@ pub fn database() -> Option<String> {
             }
         })
         .as_ref()?;
-    let name = format!("test_{}", DATABASES.fetch_add(1, Ordering::Relaxed));
-    let made = Command::new(server.programs.join("createdb"))
-        .args(["--host", &server.folder, "--username", USER, &name])
-        .output();
-    let made = made.expect("createdb lies beside initdb");
-    assert!(
-        made.status.success(),
-        "createdb: {}",
-        String::from_utf8_lossy(&made.stderr)
-    );
-    Some(format!(
-        "postgres://{USER}@localhost/{name}?host={}",
-        server.folder
-    ))
+    Some(server.create(&[]))
+}
+
+/// The address of a copy of the database with this address, to which nobody may be connected.
+#[must_use]
+pub fn copy(address: &str) -> Option<String> {
+    let server = SERVER.get()?.as_ref()?;
+    let (_, rest) = address.split_once("@localhost/")?;
+    let (name, _) = rest.split_once('?')?;
+    Some(server.create(&["--template", name]))
 }
 
 impl Server {
+    /// Makes a database, and says its address.
+    fn create(&self, options: &[&str]) -> String {
+        let name = format!("test_{}", DATABASES.fetch_add(1, Ordering::Relaxed));
+        let made = Command::new(self.programs.join("createdb"))
+            .args(["--host", &self.folder, "--username", USER])
+            .args(options)
+            .arg(&name)
+            .output();
+        let made = made.expect("createdb lies beside initdb");
+        assert!(
+            made.status.success(),
+            "createdb: {}",
+            String::from_utf8_lossy(&made.stderr)
+        );
+        format!("postgres://{USER}@localhost/{name}?host={}", self.folder)
+    }
+
     fn start() -> anyhow::Result<Self> {
         let programs = programs()?;
         let mut shell = if is_root()? {

@@ -22,7 +22,7 @@ on_both! {
         missing(us.set_password(theirs.user, "stolen").await.as_ref().err());
         missing(us.disable_user(theirs.user).await.as_ref().err());
         missing(us.connection(theirs.connection).await.as_ref().err());
-        missing(us.set_health(theirs.connection, Health::Disconnected, "", at(2)).await.as_ref().err());
+        missing(us.set_health(theirs.connection, &Sealed::from_text("credential".to_owned()), Health::Disconnected, "", at(2)).await.as_ref().err());
         missing(us.task(theirs.task).await.as_ref().err());
         missing(us.set_settings(theirs.task, "{}").await.as_ref().err());
         missing(us.account(keys[0]).await.as_ref().err());

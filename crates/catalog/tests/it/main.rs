@@ -7,6 +7,7 @@
 
 mod accounts;
 mod audit;
+mod interleaved;
 mod isolation;
 mod jobs;
 mod people;

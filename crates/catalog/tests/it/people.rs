@@ -18,6 +18,7 @@ on_both! {
                 token_hash: token.to_owned(),
                 user: tenant.user,
                 organization: tenant.organization.id(),
+                password_hash: "hash".to_owned(),
                 expires_at: at(now + 10_000),
             };
             stage.catalog.begin_session(&new, at(now)).await.unwrap();

@@ -3,10 +3,11 @@
 use std::{sync::Arc, time::Duration};
 
 use anyhow::{Context, Result};
-use catalog::{JobKind, RunCause, Status};
+use catalog::{JobKind, JobResult, RunCause, Status};
 use emulator::Settings as World;
 use model::SimulatedClock;
-use service::{Pace, Retention, Schedule, TaskSettings};
+use service::{Pace, RestoreOrder, Retention, Schedule, Selection, TaskSettings};
+use workload::mail::restore::Destination;
 
 use crate::stage::{Customer, Stage, on_both, world};
 
@@ -101,6 +102,84 @@ on_both! {
         let back = stage.service.discover(customer.organization, customer.task).await?;
         assert_eq!((back.found, back.new, back.gone, back.back), (2, 0, 0, 1));
         assert_eq!(statuses().await?, both(Status::Active));
+        Ok(())
+    }
+
+    /// With a word in the audit before and after, and never while something is to be restored from them.
+    async fn backups_of_accounts_that_are_gone_are_deleted_after_their_days(database: String) -> Result<()> {
+        let (stage, clock) = stage(database).await?;
+        let settings = TaskSettings {
+            schedule: Schedule::TimesADay(1),
+            activate_new: true,
+            retain_archived_days: Some(30),
+            ..TaskSettings::default()
+        };
+        let customer = stage.customer_with("fabrikam", &settings).await?;
+        let of = stage.service.catalog().organization(customer.organization);
+        stage.service.tick().await;
+        work(&stage, customer).await?;
+        let tenant = stage.emulator.tenant();
+        let user = tenant.users().into_iter().find(|user| user.display_name() == "zoe").context("zoe")?;
+        tenant.remove_user(user.id);
+        let day = async |days: u32| {
+            clock.advance(days * 24 * HOUR);
+            stage.service.tick().await;
+            // What a tick has begun keeps the next from beginning anything for the same accounts.
+            for run in of.runs(customer.task, None, 100).await? {
+                if run.finished_at.is_none() && run.cause != RunCause::Restore {
+                    stage.work_off(customer, run.id).await?;
+                }
+            }
+            anyhow::Ok(())
+        };
+        for _ in 0..3 {
+            day(1).await?;
+        }
+        let accounts = stage.accounts(customer).await?;
+        let (ada, zoe) = (&accounts[0], &accounts[1]);
+        assert_eq!((ada.status, zoe.status), (Status::Active, Status::Archived));
+        let folder = stage.data().join("organizations").join(customer.organization.to_string());
+        let of_zoe = [
+            folder.join("accounts").join(format!("{}.json", zoe.source)),
+            folder.join("repositories").join(zoe.source.as_str()),
+        ];
+        let are_there = || of_zoe.iter().all(|path| path.exists());
+        day(26).await?;
+        assert!(are_there(), "thirty days have not passed");
+        let order = || RestoreOrder {
+            snapshot: None,
+            selection: Selection::Mailbox,
+            target: ada.key,
+            destination: Destination::NewFolder { name: "From Zoe".to_owned() },
+        };
+        let restore = stage.service.restore(customer.organization, zoe.key, order()).await?;
+        stage.service.pause(customer.organization, restore).await?;
+        for _ in 0..4 {
+            day(1).await?;
+        }
+        assert!(are_there(), "something is to be restored");
+        assert_eq!(of.account(zoe.key).await?.deleted_at, None);
+        stage.service.resume(customer.organization, restore).await?;
+        stage.work_off(customer, restore).await?;
+        assert_eq!(stage.jobs(customer, restore).await?[0].result, Some(JobResult::Success));
+        for _ in 0..2 {
+            day(1).await?;
+        }
+        assert!(of_zoe.iter().all(|path| !path.exists()));
+        let now = of.account(zoe.key).await?;
+        assert!(now.deleted_at.is_some() && now.snapshot.is_none() && now.secret.is_none() && now.items == 0, "{now:?}");
+        let noted: Vec<_> = of.audit(None, 100).await?.into_iter().filter(|entry| entry.object == zoe.key.to_string()).map(|entry| entry.action).collect();
+        assert_eq!(noted, ["deleted the backups of an account that is gone", "began to delete the backups of an account that is gone"]);
+        assert!(stage.service.restore(customer.organization, zoe.key, order()).await.is_err());
+        assert!(stage.service.restore_points(customer.organization, zoe.key).await?.is_empty());
+        assert!(!stage.service.restore_points(customer.organization, ada.key).await?.is_empty());
+        // Back at the source, it is backed up from the beginning.
+        tenant.set_user((*user).clone());
+        tenant.set_mailbox(user.id, emulator::Mailbox::new(user.id, &user.principal_name));
+        day(1).await?;
+        day(1).await?;
+        let now = of.account(zoe.key).await?;
+        assert!(now.status == Status::Active && now.snapshot.is_some() && now.deleted_at.is_none(), "{now:?}");
         Ok(())
     }
 

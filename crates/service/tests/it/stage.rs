@@ -118,6 +118,21 @@ impl Stage {
         Ok(Service::open(settings, self.key.clone()).await?)
     }
 
+    /// The address of a copy of the database as it is now. All services but the first are to be gone; that one is opened anew.
+    pub(crate) async fn copy_of_the_database(&mut self) -> Result<String> {
+        self.service.catalog().clone().close().await;
+        let copy = match self.database.strip_prefix("sqlite:") {
+            None => testkit::postgres::copy(&self.database).context("a copy")?,
+            Some(path) => {
+                let copy = self.data.path().join("copy.db");
+                std::fs::copy(path, &copy)?;
+                format!("sqlite:{}", copy.display())
+            }
+        };
+        self.service = self.another("first", 4).await?;
+        Ok(copy)
+    }
+
     pub(crate) fn data(&self) -> &Path {
         self.data.path()
     }
