@@ -37,6 +37,9 @@ pub(crate) enum Command {
     /// Only back up and restore, beside a `serve` with the same database
     #[command(after_help = EXIT_CODES)]
     Worker(Configured),
+    /// Make the database say again what the data folder holds, by an emergency kit
+    #[command(after_help = EXIT_CODES)]
+    Recover(Recover),
     /// Make the server's key, which seals all others
     #[command(subcommand, after_help = EXIT_CODES)]
     Key(Key),
@@ -94,6 +97,22 @@ pub(crate) struct Configured {
     /// The configuration; docs/keepwell.toml is one with comments
     #[arg(long, value_name = "FILE")]
     pub(crate) config: PathBuf,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Recover {
+    /// The organization's emergency kit, as the console gave it
+    #[arg(long, value_name = "FILE")]
+    pub(crate) kit: PathBuf,
+    /// The configuration, which names the database and the server's key
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: PathBuf,
+    /// The data folder, where it is not the one of the configuration
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+    /// The mail address of the first administrator, where the database is lost
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) administrator: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]

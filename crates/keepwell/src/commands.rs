@@ -4,6 +4,7 @@ mod demo;
 pub(crate) mod emulator;
 mod instance;
 mod key;
+mod recover;
 mod repository;
 mod serve;
 
@@ -31,6 +32,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<Verdict> {
             Command::Emulator(options) => emulator::run(options).await,
             Command::Serve(options) => serve::serve(&options.config).await,
             Command::Worker(options) => serve::worker(&options.config).await,
+            Command::Recover(options) => unless_interrupted(recover::run(options)).await,
             Command::Key(command) => key::run(command),
             Command::Repository(command) => unless_interrupted(repository::run(command)).await,
         }

@@ -112,14 +112,17 @@ Print this page and keep it where the server is not: a safe, or a bank's.
 Whoever has it and a copy of the backups can read everything in them.
 Without it, and without the server's database and key, nobody can.
 
-If the database is lost but the data folder is not:
+If the database is lost, or an older copy of it was put back, but the data
+folder is there:
 
-    keepwell recover --kit THIS-FILE --data FOLDER
+    keepwell recover --kit THIS-FILE --config keepwell.toml
+
+(after keepwell key create, if the server's key is lost with it).
 
 If there is no Keepwell any more, each account's repository is opened by
 restic (https://restic.net). Its password is HKDF-SHA256 of the recovery
 key above (32 bytes, the first 64 digits), with the account's secret from
-FOLDER/accounts/ID.json as salt and
+organizations/*/accounts/ID.json in the data folder as salt and
 
     keepwell repository password 1
 

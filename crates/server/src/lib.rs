@@ -30,6 +30,7 @@ mod state;
 mod token;
 mod words;
 
+pub use password::hash as hash_password;
 pub use problem::Problem;
 pub use routes::{RouteInfo, Who, router, routes};
 pub use serve::{TlsError, serve, tls};

@@ -77,7 +77,11 @@ pub(crate) fn objection(password: &str, address: &str) -> Option<&'static str> {
     None
 }
 
-fn hash(password: &str) -> Result<String, Problem> {
+/// The hash of a password, for whoever makes a user without a console.
+///
+/// # Errors
+/// When the system gives no randomness.
+pub fn hash(password: &str) -> Result<String, Problem> {
     let hash = Argon2::default()
         .hash_password(password.as_bytes())
         .map_err(Problem::internal)?;

@@ -72,6 +72,13 @@ pub(crate) fn read(file: &Path) -> anyhow::Result<ServerKey> {
     ServerKey::from_text(&text).with_context(|| format!("{} holds no key", file.display()))
 }
 
+/// A password of sixteen letters and digits that nobody mixes up, for a user who is made here.
+pub(crate) fn password() -> String {
+    let key = ServerKey::random().to_text();
+    let letters = key.chars().rev().filter(char::is_ascii_alphanumeric);
+    letters.take(16).collect()
+}
+
 /// What tells keys apart, and nothing of the key.
 fn id(key: &ServerKey) -> String {
     key.key().id().map(|byte| format!("{byte:02x}")).concat()

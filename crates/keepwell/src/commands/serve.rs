@@ -96,7 +96,8 @@ pub(crate) async fn worker(file: &Path) -> anyhow::Result<Verdict> {
     Ok(Verdict::Good)
 }
 
-async fn open(config: &Config) -> anyhow::Result<Service> {
+/// Opens the service that a configuration describes.
+pub(super) async fn open(config: &Config) -> anyhow::Result<Service> {
     let settings = service::Settings {
         data: config.data.clone(),
         database: config.database.0.clone(),

@@ -26,7 +26,15 @@ fn check(command: &[&str], wanted: &[&str]) -> Result<()> {
 
 #[test]
 fn of_the_program() -> Result<()> {
-    let commands = ["demo", "emulator", "serve", "worker", "key", "repository"];
+    let commands = [
+        "demo",
+        "emulator",
+        "serve",
+        "worker",
+        "recover",
+        "key",
+        "repository",
+    ];
     check(&[], &[&commands[..], &["--version"]].concat())
 }
 
@@ -34,6 +42,13 @@ fn of_the_program() -> Result<()> {
 fn of_the_service() -> Result<()> {
     check(&["serve"], &["--config <FILE>"])?;
     check(&["worker"], &["--config <FILE>"])?;
+    let recover = [
+        "--kit <FILE>",
+        "--config <FILE>",
+        "--data <DIR>",
+        "--administrator <ADDRESS>",
+    ];
+    check(&["recover"], &recover)?;
     check(&["key"], &["create", "show-id"])
 }
 

@@ -1,6 +1,6 @@
 //! The program as a stranger runs it: arguments in, exit status and two streams out, and stock restic as the judge of what it leaves on disk.
 //!
-//! Nothing of the program's inside is used, but for the JSON that it prints.
+//! Nothing of the program's inside is used, but for the JSON that it prints, and in `recover` for the service that the program is to bring back.
 
 mod damage;
 mod demo;
@@ -9,7 +9,9 @@ mod errors;
 mod help;
 mod mail;
 mod maintenance;
+mod recover;
 mod repositories;
 mod run;
 mod secrets;
 mod serve;
+mod tls;

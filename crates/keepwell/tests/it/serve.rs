@@ -16,7 +16,7 @@ use tempfile::TempDir;
 use crate::run::{Running, command, keepwell};
 
 /// A folder with a key and a configuration to which this is added.
-fn configured(more: &str) -> Result<TempDir> {
+pub(crate) fn configured(more: &str) -> Result<TempDir> {
     let folder = TempDir::new()?;
     let path = |name: &str| folder.path().join(name).display().to_string();
     keepwell(["key", "create", &path("server.key")])?.ended(0)?;
@@ -73,7 +73,7 @@ fn what_would_be_unsafe_is_refused() -> Result<()> {
 }
 
 /// Starts it, its output piped.
-fn started<const N: usize>(
+pub(crate) fn started<const N: usize>(
     arguments: [&str; N],
 ) -> Result<(Running, impl Iterator<Item = String>)> {
     let child = command(arguments)
@@ -104,7 +104,7 @@ fn answers(address: &str, path: &str, status: &str) -> Result<()> {
 }
 
 #[cfg(unix)]
-fn ends_in_order(mut process: Running) -> Result<()> {
+pub(crate) fn ends_in_order(mut process: Running) -> Result<()> {
     let clock = SystemClock::new();
     let pid = rustix::process::Pid::from_child(&process.0);
     rustix::process::kill_process(pid, rustix::process::Signal::TERM)?;

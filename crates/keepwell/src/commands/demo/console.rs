@@ -17,7 +17,6 @@ use catalog::{AccountFilter, OrganizationId, StatusChange};
 use emulator::{Emulator, Running};
 use graph::Cloud;
 use model::{SystemClock, TenantId};
-use secrets::ServerKey;
 use serde::Serialize;
 use server::State;
 use service::{Credential, NewCredential, Service, TaskSettings, Which};
@@ -27,7 +26,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     cli::Demo,
-    commands,
+    commands::{self, key},
     exit::Verdict,
     interrupt,
     out::{result, story},
@@ -86,7 +85,7 @@ pub(crate) async fn run(options: Demo) -> anyhow::Result<Verdict> {
         apps: BTreeMap::from([(model::Service::Exchange, app)]),
     };
     let state = State::new(service.clone(), settings)?;
-    let password = password();
+    let password = key::password();
     let organization = state
         .found(ORGANIZATION, NAME, ADDRESS, &password)
         .await
@@ -173,7 +172,7 @@ impl Folder {
 
 async fn open_service(data: &Path, emulator: &Running) -> anyhow::Result<Service> {
     fs::create_dir_all(data).with_context(|| format!("{} cannot be made", data.display()))?;
-    let key = commands::key::make(&data.join("server.key"))?;
+    let key = key::make(&data.join("server.key"))?;
     let settings = service::Settings {
         data: data.to_owned(),
         database: data.join("keepwell.db").display().to_string(),
@@ -215,13 +214,6 @@ async fn protect(
         .await?;
     service.backup_now(organization, task, Which::All).await?;
     Ok(())
-}
-
-/// Sixteen letters and digits that nobody mixes up.
-fn password() -> String {
-    let key = ServerKey::random().to_text();
-    let letters = key.chars().rev().filter(char::is_ascii_alphanumeric);
-    letters.take(16).collect()
 }
 
 fn tell(
