@@ -3,6 +3,7 @@
 mod connections;
 mod isolation;
 mod journey;
+mod outages;
 mod recover;
 mod schedule;
 mod stage;

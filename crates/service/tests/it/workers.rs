@@ -82,8 +82,8 @@ on_both! {
     }
 
     /// Abuse 59.
-    async fn sixteen_workers_never_have_the_same_job(database: String) -> Result<()> {
-        race(database, 16).await
+    async fn twenty_workers_never_have_the_same_job(database: String) -> Result<()> {
+        race(database, 20).await
     }
 
     /// Abuse 60.
