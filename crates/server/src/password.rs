@@ -90,7 +90,35 @@ pub fn hash(password: &str) -> Result<String, Problem> {
 
 #[cfg(test)]
 mod tests {
-    use super::objection;
+    use super::*;
+
+    /// abuse 94: for those who do not exist a hash is computed, too, with the same parameters; what it comes to does not count.
+    #[tokio::test]
+    async fn the_same_work_is_done_for_somebody_and_for_nobody() {
+        let given = || Zeroizing::new("correct horse battery".to_owned());
+        let of_somebody = hash(&given()).expect("a hash");
+        let parameters = |hash: &str| hash.rsplitn(3, '$').nth(2).map(str::to_owned);
+        let passwords = Passwords::new().expect("randomness");
+        assert_eq!(parameters(&of_somebody), parameters(&passwords.of_nobody));
+        assert!(parameters(&of_somebody).is_some_and(|text| text.starts_with("$argon2id$")));
+        let with = |of_nobody: &str| Passwords {
+            places: Semaphore::new(AT_ONCE),
+            of_nobody: of_nobody.to_owned(),
+        };
+        let known = with(&of_somebody)
+            .verify(given(), Some(of_somebody.clone()))
+            .await;
+        assert!(known.is_ok_and(|is_right| is_right));
+        let unknown = with(&of_somebody).verify(given(), None).await;
+        assert!(
+            unknown.is_ok_and(|is_right| !is_right),
+            "also with the password that nobody has"
+        );
+        assert!(
+            with("no hash").verify(given(), None).await.is_err(),
+            "it is looked at"
+        );
+    }
 
     #[test]
     fn short_passwords_and_addresses_are_not_taken() {

@@ -193,6 +193,172 @@ async fn a_task_is_made_by_way_of_microsoft() {
     assert!(!stage.files().iter().any(is_seen));
 }
 
+/// abuse 103: the logs of server and worker, as talkative as they can be, over a whole walk.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_log_of_server_or_worker_tells_a_secret_or_content() {
+    let log = Log::default();
+    let to = log.clone();
+    tracing_subscriber::fmt()
+        .with_env_filter("trace")
+        .with_writer(move || to.clone())
+        .with_ansi(false)
+        .try_init()
+        .unwrap();
+    let mail = tempfile::tempdir().unwrap();
+    let canaries = ["canarysubject", "canarybody", "canarysender", "canaryfile"];
+    std::fs::write(
+        mail.path().join("one"),
+        "From: canarysender@example.com\r\nSubject: canarysubject\r\nMIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=x\r\n\r\n\
+         --x\r\nContent-Type: text/plain\r\n\r\ncanarybody\r\n--x\r\nContent-Type: application/pdf; name=canaryfile\r\n\
+         Content-Disposition: attachment; filename=canaryfile\r\n\r\n%PDF\r\n--x--\r\n",
+    )
+    .unwrap();
+    let (stage, microsoft) = Stage::with_microsoft(|settings| {
+        settings.world = emulator::World::new()
+            .users(1, 7)
+            .mail("canary", mail.path().to_owned());
+    })
+    .await;
+    let (tenant, browser) = stage.signed_in("ada").await;
+    let walker = Walker::start(&stage, &microsoft, browser).await;
+    let administrator = microsoft.administrator().unwrap();
+    let checking = walker.walk(&administrator).await;
+    walker.browser.get(&checking).await;
+    let fields = [
+        ("csrf", walker.csrf.as_str()),
+        ("schedule", "manual"),
+        ("retain_days", ""),
+    ];
+    let made = walker.browser.post(&walker.path("review"), &fields).await;
+    assert_eq!(made.status, 303, "{}", made.text);
+    let (organization, task) = (
+        tenant.organization.id(),
+        tenant.organization.tasks().await.unwrap()[0].id,
+    );
+    let service = &stage.service;
+    service.discover(organization, task).await.unwrap();
+    let all = catalog::AccountFilter::default();
+    tenant
+        .organization
+        .change_status(task, &all, catalog::StatusChange::Activate)
+        .await
+        .unwrap();
+    let work_off = async |run: catalog::RunId| {
+        let (stop, mut changes) = (
+            tokio_util::sync::CancellationToken::new(),
+            service.changed(),
+        );
+        let over = async {
+            while tenant
+                .organization
+                .run(run)
+                .await
+                .unwrap()
+                .finished_at
+                .is_none()
+            {
+                changes.recv().await.unwrap();
+            }
+            stop.cancel();
+        };
+        tokio::join!(over, service.work(stop.clone()));
+        let jobs = tenant.organization.jobs(run, 100).await.unwrap();
+        let is_good = |job: &catalog::Job| job.result == Some(catalog::JobResult::Success);
+        assert!(jobs.iter().all(is_good), "{jobs:?}");
+        jobs
+    };
+    let jobs = work_off(
+        service
+            .backup_now(organization, task, service::Which::All)
+            .await
+            .unwrap(),
+    )
+    .await;
+    let mut account = jobs[0].account;
+    for job in &jobs {
+        let one = tenant.organization.account(job.account).await.unwrap();
+        if one.address.starts_with("canary") {
+            account = one.key;
+        }
+    }
+    let archive = service.archive(organization, account, None).await.unwrap();
+    let inbox = archive
+        .folders()
+        .iter()
+        .find(|one| one.messages > 0)
+        .unwrap()
+        .id
+        .clone();
+    let message = archive.messages(&inbox).await.unwrap().remove(0);
+    let message = archive.message(&message).await.unwrap();
+    assert!(
+        message.json.get().contains("canarysubject"),
+        "the canary is backed up"
+    );
+    let looked = walker.browser.get(&format!("/accounts/{account}")).await;
+    assert_eq!(looked.status, 200, "{}", looked.text);
+    let order = service::RestoreOrder {
+        snapshot: None,
+        selection: service::Selection::Mailbox,
+        target: account,
+        destination: workload::mail::restore::Destination::NewFolder {
+            name: "Restored".to_owned(),
+        },
+    };
+    work_off(service.restore(organization, account, order).await.unwrap()).await;
+    let kit = service.emergency_kit(organization).await.unwrap();
+    let key: String = kit
+        .recovery_key
+        .as_bytes()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    let session = walker.browser.cookie("__Host-keepwell").unwrap();
+    let written = log.text();
+    assert!(
+        written.contains("TRACE") && written.contains("hyper"),
+        "everything is logged"
+    );
+    let secrets = [
+        "Bearer ",
+        "eyJ",
+        crate::stage::PASSWORD,
+        &session,
+        &walker.csrf,
+        &microsoft.client_secret,
+        &administrator.password,
+        &administrator.principal_name,
+        &key,
+    ];
+    for secret in secrets.iter().chain(&canaries) {
+        if let Some(at) = written.find(secret) {
+            let line = &written[written[..at].rfind('\n').unwrap_or(0)..at];
+            panic!("a secret is logged after {line:?}");
+        }
+    }
+}
+
+/// What is logged by everything in this process.
+#[derive(Clone, Default)]
+struct Log(std::sync::Arc<std::sync::Mutex<Vec<u8>>>);
+
+impl Log {
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.0.lock().unwrap()).into_owned()
+    }
+}
+
+impl std::io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
 /// Grants appear late in tokens: what is missing is named, and looked for again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn permissions_that_come_late_are_waited_for() {
