@@ -59,6 +59,8 @@ words! {
         Activate = "activate",
         /// Active accounts are paused.
         Pause = "pause",
+        /// Active accounts become inactive again.
+        Deactivate = "deactivate",
         /// All but archived ones are archived.
         Archive = "archive",
     }
@@ -69,6 +71,7 @@ impl StatusChange {
         match self {
             Self::Activate => ("status IN ('inactive', 'paused')", Status::Active),
             Self::Pause => ("status = 'active'", Status::Paused),
+            Self::Deactivate => ("status = 'active'", Status::Inactive),
             Self::Archive => ("status <> 'archived'", Status::Archived),
         }
     }

@@ -43,7 +43,7 @@ pub use jobs::{
 };
 pub use organizations::{NewOrganization, Organization, OrganizationRow};
 pub use page::{Direction, Page, PageToken};
-pub use runs::{Run, RunCause, RunTotals};
+pub use runs::{DayTotals, Run, RunCause, RunTotals};
 pub use sessions::{NewSession, Session};
 pub use tasks::{NewTask, Task};
 pub use users::{NewUser, Role, User};

@@ -73,6 +73,17 @@ pub struct RunTotals {
     pub bytes: u64,
 }
 
+/// What the backups of a day came to.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct DayTotals {
+    /// Those that copied everything.
+    pub success: u64,
+    /// Those that left some items out.
+    pub partial: u64,
+    /// Those that came to nothing.
+    pub failed: u64,
+}
+
 impl Organization {
     /// Begins a run with a job for each of the task's accounts that match and have no active job. Returns the run and how many jobs it has; a run
     /// without a job is not begun.
@@ -239,6 +250,56 @@ impl Organization {
         }
         query.push(")");
         self.latest_runs(query, before, rows).await
+    }
+
+    /// The runs of all tasks that are not over, the latest first.
+    ///
+    /// # Errors
+    /// When the database cannot be asked.
+    pub async fn runs_in_progress(&self, rows: u32) -> Result<Vec<Run>> {
+        let mut query = Statement::new("SELECT * FROM runs WHERE organization_id = ");
+        query.bind(self.id.to_string()).push(" AND finished_at = 0");
+        self.latest_runs(query, None, rows).await
+    }
+
+    /// What the backups that ended since a time came to, for each task and each day of UTC, the day as its number since 1 January 1970. Days without
+    /// a backup are not there.
+    ///
+    /// # Errors
+    /// When the database cannot be asked.
+    pub async fn backups_by_day(&self, since: Timestamp) -> Result<Vec<(TaskId, i64, DayTotals)>> {
+        let found = sqlx::query(
+            "SELECT runs.task_id, jobs.finished_at / 86400000000 AS day, jobs.result, COUNT(*) AS jobs
+             FROM runs JOIN jobs ON jobs.run_id = runs.id
+             WHERE runs.organization_id = $1 AND (runs.finished_at = 0 OR runs.finished_at >= $2)
+               AND jobs.kind = 'backup' AND jobs.state = 'finished' AND jobs.finished_at >= $2
+             GROUP BY runs.task_id, jobs.finished_at / 86400000000, jobs.result
+             ORDER BY runs.task_id, jobs.finished_at / 86400000000",
+        )
+        .bind(self.id.to_string())
+        .bind(micros(since))
+        .fetch_all(&self.catalog.pool)
+        .await
+        .map_err(sql("count the backups of some days"))?;
+        let mut days: Vec<(TaskId, i64, DayTotals)> = Vec::new();
+        for row in &found {
+            let (task, day): (TaskId, i64) = (ids::read(row, "task_id")?, row.get("day"));
+            if days
+                .last()
+                .is_none_or(|(last, at, _)| (*last, *at) != (task, day))
+            {
+                days.push((task, day, DayTotals::default()));
+            }
+            if let (Some((.., totals)), Some(result)) = (days.last_mut(), JobResult::of(row)?) {
+                let place = match result {
+                    JobResult::Success => &mut totals.success,
+                    JobResult::Partial => &mut totals.partial,
+                    JobResult::Failed => &mut totals.failed,
+                };
+                *place += unsigned(row, "jobs");
+            }
+        }
+        Ok(days)
     }
 
     /// The latest of the runs that the statement selects.

@@ -10,9 +10,9 @@ use std::{
 };
 
 use catalog::{
-    Account, AccountFilter, AccountSort, AccountTotals, Catalog, Claim, Direction, Error, Finished,
-    ItemReport, JobKind, JobResult, JobState, LastResult, NewJob, Progress, RunCause, RunId,
-    StatusChange, Wanted,
+    Account, AccountFilter, AccountSort, AccountTotals, Catalog, Claim, DayTotals, Direction,
+    Error, Finished, ItemReport, JobKind, JobResult, JobState, LastResult, NewJob, Progress,
+    RunCause, RunId, StatusChange, Wanted,
 };
 use model::FailureCause;
 use tokio::{sync::Barrier, task::JoinSet};
@@ -107,6 +107,32 @@ on_both! {
         assert_eq!((totals.jobs, totals.partial, totals.failed, totals.items, totals.bytes), (2, 1, 1, 14, 140));
         let b = account(1).await;
         assert_eq!((b.last_result, b.last_success_at), (LastResult::Failed, None));
+    }
+
+    async fn backups_are_counted_by_day_and_runs_in_progress_are_listed(stage: Stage) {
+        const DAY: i64 = 86_400;
+        let (ours, theirs) = (stage.tenant("anna").await, stage.tenant("bob").await);
+        ours.accounts(&["A", "B"]).await;
+        theirs.accounts(&["A"]).await;
+        let organization = &ours.organization;
+        assert!(organization.runs_in_progress(10).await.unwrap().is_empty());
+        for (day, results) in [(1, [JobResult::Success, JobResult::Success]), (2, [JobResult::Partial, JobResult::Failed])] {
+            let now = day * DAY + 10;
+            let (run, _) = begin(&ours, now).await;
+            assert_eq!(organization.runs_in_progress(10).await.unwrap()[0].id, run);
+            for result in results {
+                let claimed = claim(&stage.catalog, "w", now).await.unwrap();
+                stage.catalog.finish(&claimed.lease, &finished(result), at(now + 1)).await.unwrap();
+            }
+        }
+        begin(&theirs, 3 * DAY).await;
+        assert!(organization.runs_in_progress(10).await.unwrap().is_empty());
+        assert_eq!(theirs.organization.runs_in_progress(10).await.unwrap().len(), 1);
+        let first = DayTotals { success: 2, ..DayTotals::default() };
+        let second = DayTotals { partial: 1, failed: 1, ..DayTotals::default() };
+        assert_eq!(organization.backups_by_day(at(DAY)).await.unwrap(), [(ours.task, 1, first), (ours.task, 2, second)]);
+        assert_eq!(organization.backups_by_day(at(2 * DAY)).await.unwrap(), [(ours.task, 2, second)]);
+        assert!(theirs.organization.backups_by_day(at(0)).await.unwrap().is_empty());
     }
 
     async fn runs_are_listed_over_all_tasks_by_cause_and_accounts_are_summed(stage: Stage) {
