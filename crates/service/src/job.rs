@@ -49,7 +49,7 @@ impl Meter {
         let client = self.client.lock().unwrap_or_else(PoisonError::into_inner);
         Progress {
             items: self.mail.messages() + self.items.load(Ordering::Relaxed),
-            items_total: self.items_total.load(Ordering::Relaxed),
+            items_total: self.mail.expected() + self.items_total.load(Ordering::Relaxed),
             bytes: self.mail.bytes() + self.bytes.load(Ordering::Relaxed),
             waiting_for: client
                 .as_ref()
@@ -246,7 +246,7 @@ async fn put_back(service: &Service, claim: &Claim, meter: &Meter) -> Result<Don
         Some(name) => Destination::NewFolder { name },
         None => Destination::InPlace,
     };
-    let selections = match input.selection {
+    let selections: Vec<_> = match input.selection {
         Selection::Messages(ids) => ids
             .into_iter()
             .map(mail_restore::Selection::Message)
@@ -258,6 +258,8 @@ async fn put_back(service: &Service, claim: &Claim, meter: &Meter) -> Result<Don
         into,
         ..JobReport::default()
     };
+    let total = selections.iter().map(|one| one.count(&archive)).sum();
+    meter.items_total.store(total, Ordering::Relaxed);
     for selection in selections {
         let order = restore::Order {
             source: &source,

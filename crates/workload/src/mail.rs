@@ -15,6 +15,6 @@ pub mod repair;
 pub mod restore;
 mod state;
 
-pub use archive::{Archive, Folder, Listed, Message, MessageRef};
+pub use archive::{Archive, Folder, Found, Listed, Message, MessageRef, Search};
 pub(crate) use archive::{MimeFile, Outlined};
 pub use outline::Outline;

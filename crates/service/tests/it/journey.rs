@@ -6,7 +6,7 @@ use emulator::FaultRule;
 use model::FailureCause;
 use secrets::EmergencyKit;
 use service::{JobReport, RestoreOrder, Selection, Which};
-use workload::mail::restore::Destination;
+use workload::mail::{Search, restore::Destination};
 
 use crate::stage::{Stage, on_both};
 
@@ -28,7 +28,7 @@ on_both! {
         stage.work_off(customer, run).await?;
         assert_eq!(changes.recv().await?.run, run);
         let job = stage.jobs(customer, run).await?.remove(0);
-        assert_eq!((job.result, job.progress.items), (Some(JobResult::Success), 12));
+        assert_eq!((job.result, job.progress.items, job.progress.items_total), (Some(JobResult::Success), 12, 12));
         let report = JobReport::from_text(&job.outcome).context("a report")?;
         assert_eq!((report.added, report.items, report.failures, report.error), (12, 12, 0, None));
         let ada = of.account(accounts[0].key).await?;
@@ -50,6 +50,20 @@ on_both! {
         let mut rest = archive.page(&inbox.id, Some(&page[4].at), 100).await?;
         assert_eq!((rest.len(), rest[0].subject.as_str()), (7, "Mail 6 for ada"));
         assert!(archive.page(&inbox.id, Some(&rest[6].at), 5).await?.is_empty());
+        let search = Search { words: "MAIL 1 zoe".to_owned(), ..Search::default() };
+        let (mut found, mut after, mut looked_at) = (Vec::new(), None, 0);
+        loop {
+            let part = archive.search(&search, after.as_ref(), 2, 5).await?;
+            assert!(part.messages.len() <= 2 && part.looked_at <= 5);
+            found.extend(part.messages.into_iter().map(|(_, message)| message.subject));
+            looked_at += part.looked_at;
+            after = part.next;
+            if after.is_none() {
+                break;
+            }
+        }
+        assert_eq!(found, ["Mail 11 for ada", "Mail 10 for ada", "Mail 1 for ada"]);
+        assert_eq!(looked_at, 12);
         let wanted = rest.remove(0);
         let message = archive.message(&wanted.at).await?;
         assert_eq!((message.mime.len() as u64, message.id.clone()), (wanted.size_bytes, wanted.id.clone()));
@@ -64,7 +78,7 @@ on_both! {
         stage.work_off(customer, run).await?;
         let job = stage.jobs(customer, run).await?.remove(0);
         let report = JobReport::from_text(&job.outcome).context("a report")?;
-        assert_eq!((job.result, report.restored), (Some(JobResult::Success), 1), "{report:?}");
+        assert_eq!((job.result, report.restored, job.progress.items_total), (Some(JobResult::Success), 1, 1), "{report:?}");
         assert_eq!(of.account(ada.key).await?.last_result, LastResult::Success, "a restore is no backup");
         let zoe = stage.emulator.tenant().mailbox(accounts[1].source.as_str().parse()?).context("a mailbox")?;
         let zoe = zoe.lock().map_err(|_| anyhow::anyhow!("poisoned"))?;

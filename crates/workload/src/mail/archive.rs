@@ -3,7 +3,10 @@
 //! Reads what `backup` wrote: which folders there were, which messages they held, and each message with its MIME and its JSON. It reads only what
 //! is asked for, and changes nothing.
 
-use std::{collections::BTreeMap, ops::Range};
+use std::{
+    collections::{BTreeMap, HashSet},
+    ops::Range,
+};
 
 use bytes::{Bytes, BytesMut};
 use jiff::Timestamp;
@@ -15,9 +18,13 @@ use super::{
     json::Fields,
     layout::{IdHash, stem_of, suffix_of},
     outline::{Outline, Outliner},
-    state::{self, Folders},
+    state::{self, FolderRecord, Folders},
 };
 use crate::{Error, Result};
+
+mod search;
+
+pub use search::{Found, Search};
 
 const WHAT: &str = "the snapshot";
 const FOLDERS: &str = ".keepwell/mail/folders";
@@ -115,6 +122,14 @@ pub(crate) struct MimeFile {
     blobs: Vec<(u64, BlobId)>,
 }
 
+impl Folder {
+    /// Hidden folders that hold nothing are the mailbox's own furniture.
+    #[must_use]
+    pub fn is_shown(&self) -> bool {
+        !self.hidden || self.messages > 0
+    }
+}
+
 impl MimeFile {
     /// A range of the MIME; shorter only at its end.
     pub(crate) async fn read(&self, range: Range<u64>) -> Result<Bytes> {
@@ -192,11 +207,7 @@ impl Archive {
                 well_known: record.well_known.clone(),
                 hidden: record.hidden,
                 directory: records.path(&record.id),
-                messages: record
-                    .months
-                    .iter()
-                    .map(|month| u64::from(month.count))
-                    .sum(),
+                messages: held(record),
                 json: record.folder.clone(),
             });
         }
@@ -215,6 +226,34 @@ impl Archive {
     #[must_use]
     pub fn folders(&self) -> &[Folder] {
         &self.folders
+    }
+
+    /// A folder and all below it, without hidden ones that hold nothing.
+    #[must_use]
+    pub fn below<'a>(&'a self, top: &'a Folder) -> Vec<&'a Folder> {
+        let mut within = HashSet::from([&top.id]);
+        let mut folders = vec![top];
+        for folder in &self.folders {
+            let parent = folder.parent.as_ref();
+            let is_below = parent.is_some_and(|parent| within.contains(parent));
+            if is_below && folder.id != top.id {
+                within.insert(&folder.id);
+                if folder.is_shown() {
+                    folders.push(folder);
+                }
+            }
+        }
+        folders
+    }
+
+    /// The folder that holds a message: its files are in a month's directory there.
+    #[must_use]
+    pub fn holder(&self, at: &MessageRef) -> Option<&Folder> {
+        let (month, _) = at.path.rsplit_once('/')?;
+        let (directory, _) = month.rsplit_once('/')?;
+        self.folders
+            .iter()
+            .find(|folder| folder.directory == directory)
     }
 
     /// For each folder but the root, the display names from below the root to its own.
@@ -272,30 +311,14 @@ impl Archive {
             .get(folder)
             .ok_or(Error::NotFound("the folder"))?;
         let path = self.records.path(folder);
-        // A month has several directories when it is large; they are listed together, for the order.
-        let mut months: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-        for month in &record.months {
-            let name = month.name.as_str();
-            let (month, _) = name.rsplit_once('~').unwrap_or((name, ""));
-            months.entry(month).or_default().push(name);
-        }
         let after = after.and_then(|at| place(&path, &at.path));
         let mut page = Vec::new();
-        for (month, directories) in months.into_iter().rev() {
+        for (month, directories) in months(record) {
             if after.is_some_and(|(last, _)| month > last) {
                 continue;
             }
-            let mut found = Vec::new();
-            for directory in directories {
-                let directory = format!("{path}/{directory}");
-                found.extend(messages_in(&directory, &self.list(&directory).await?));
-            }
-            found.sort_by(|(a, _), (b, _)| file_name(b).cmp(file_name(a)));
-            for (at, size_bytes) in found {
-                let is_later = |(last_month, last): (&str, &str)| {
-                    month == last_month && file_name(&at) >= last
-                };
-                if after.is_some_and(is_later) {
+            for (at, size_bytes) in self.month(&path, &directories).await? {
+                if after.is_some_and(|last| is_before(month, &at, last)) {
                     continue;
                 }
                 page.push(self.listed(at, size_bytes).await?);
@@ -305,6 +328,17 @@ impl Archive {
             }
         }
         Ok(page)
+    }
+
+    /// The messages of a month of the folder that lies at `path`, the latest first.
+    async fn month(&self, path: &str, directories: &[&str]) -> Result<Vec<(MessageRef, u64)>> {
+        let mut found = Vec::new();
+        for directory in directories {
+            let directory = format!("{path}/{directory}");
+            found.extend(messages_in(&directory, &self.list(&directory).await?));
+        }
+        found.sort_by(|(a, _), (b, _)| file_name(b).cmp(file_name(a)));
+        Ok(found)
     }
 
     /// How many messages the snapshot holds, and how many bytes of MIME and JSON they have.
@@ -433,6 +467,14 @@ impl Archive {
         serde_json::from_slice(&json).map_err(|error| Error::state("a message", error))
     }
 
+    /// The immutable id of a message at the source.
+    ///
+    /// # Errors
+    /// As [`Archive::message`].
+    pub async fn message_id(&self, at: &MessageRef) -> Result<ItemId> {
+        Fields::of(&self.json(at).await?)?.id("id")
+    }
+
     /// A directory's entries; none of one that somebody took out of the snapshot with restic.
     async fn list(&self, directory: &str) -> Result<Vec<Node>> {
         match self.view.list(directory).await {
@@ -484,6 +526,28 @@ fn place<'a>(folder: &str, path: &'a str) -> Option<(&'a str, &'a str)> {
         .rsplit_once('/')?;
     let (month, _) = directory.rsplit_once('~').unwrap_or((directory, ""));
     Some((month, file))
+}
+
+/// How many messages are held of a folder, without those of folders inside.
+pub(crate) fn held(record: &FolderRecord) -> u64 {
+    let counts = record.months.iter().map(|month| u64::from(month.count));
+    counts.sum()
+}
+
+/// A folder's months, the latest first, with their directories: a large month has several, which are listed together, for the order.
+fn months(record: &FolderRecord) -> Vec<(&str, Vec<&str>)> {
+    let mut months: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for month in &record.months {
+        let name = month.name.as_str();
+        let (month, _) = name.rsplit_once('~').unwrap_or((name, ""));
+        months.entry(month).or_default().push(name);
+    }
+    months.into_iter().rev().collect()
+}
+
+/// Whether a message of a month comes before the one that was last, or is it, in the order of a folder: the latest first.
+fn is_before(month: &str, at: &MessageRef, (last_month, last): (&str, &str)) -> bool {
+    month == last_month && file_name(at) >= last
 }
 
 /// The last part of its path.

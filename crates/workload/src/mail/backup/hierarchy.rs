@@ -70,6 +70,17 @@ pub(super) struct Walk {
     pub(super) unlisted: Vec<(ItemId, graph::Error)>,
 }
 
+impl Walk {
+    /// How many messages the folders say they hold.
+    pub(super) fn messages(&self) -> u64 {
+        let counts = self.found.iter().filter_map(|folder| {
+            let count = Fields::of(&folder.json).ok()?.number("totalItemCount")?;
+            u64::try_from(count).ok()
+        });
+        counts.sum()
+    }
+}
+
 /// Whether the hierarchy changed since `link`, and where its changes go on from here. Without a link, or when it is of no use any more, it counts
 /// as changed; a mailbox that cannot tell changes gives none (survival 37).
 pub(super) async fn changes(ctx: Context<'_>, link: Option<&Link>) -> Result<(bool, Option<Link>)> {

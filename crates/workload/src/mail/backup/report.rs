@@ -9,6 +9,7 @@ use tokio::sync::watch;
 #[derive(Debug, Default)]
 pub struct Progress {
     messages: AtomicU64,
+    expected: AtomicU64,
     bytes: AtomicU64,
     stop: watch::Sender<bool>,
 }
@@ -17,6 +18,10 @@ impl Progress {
     pub(crate) fn add(&self, messages: u64, bytes: u64) {
         self.messages.fetch_add(messages, Ordering::Relaxed);
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    pub(crate) fn expect(&self, messages: u64) {
+        self.expected.store(messages, Ordering::Relaxed);
     }
 
     /// Asks the run to end early: it reads nothing more, and gives what it has. It waits for what it is fetching, which the service may hold back.
@@ -37,6 +42,12 @@ impl Progress {
     /// Messages recorded so far.
     pub fn messages(&self) -> u64 {
         self.messages.load(Ordering::Relaxed)
+    }
+
+    /// Messages that the run will come to, by what the mailbox's folders count beyond what is held: an estimate, because a message can be counted and not
+    /// be had, or come and go meanwhile. 0 while nobody knows, as in a run that finds the folders unchanged and asks only what is new.
+    pub fn expected(&self) -> u64 {
+        self.expected.load(Ordering::Relaxed)
     }
 
     /// Bytes of MIME and JSON stored so far, before compression.

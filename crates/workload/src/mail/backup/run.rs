@@ -26,7 +26,7 @@ use super::{
 };
 use crate::{
     Error, Result,
-    mail::{json::Record, layout::IdHash, state::Cursor},
+    mail::{archive::held, json::Record, layout::IdHash, state::Cursor},
 };
 
 /// Fetches under way or waiting for their turn: enough to keep the service's four requests for a mailbox busy while results are stored.
@@ -137,6 +137,10 @@ impl<'a> Run<'a> {
             return Ok(());
         }
         let walk = hierarchy::walk(self.ctx, &self.recorder.folders).await?;
+        let held: u64 = self.recorder.folders.iter().map(held).sum();
+        self.ctx
+            .progress
+            .expect(walk.messages().saturating_sub(held));
         let missing = self.recorder.take_hierarchy(walk.found).await?;
         self.gone = removal::doubt_folders(self.ctx, &mut self.recorder, missing).await?;
         // The old link is as good where nothing is reported.

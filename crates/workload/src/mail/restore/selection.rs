@@ -1,7 +1,5 @@
 //! What is to be restored, looked up in the archive.
 
-use std::collections::HashSet;
-
 use model::ItemId;
 
 use crate::{
@@ -29,6 +27,21 @@ pub(super) struct Selected<'a> {
 }
 
 impl Selection {
+    /// How many messages it is, by what the archive's folders count.
+    #[must_use]
+    pub fn count(&self, archive: &Archive) -> u64 {
+        let all = archive.folders();
+        match self {
+            Self::Message(_) => 1,
+            Self::Folder(id) => {
+                let top = all.iter().find(|folder| folder.id == *id);
+                let folders = top.map(|top| archive.below(top)).unwrap_or_default();
+                folders.iter().map(|folder| folder.messages).sum()
+            }
+            Self::Mailbox => all.iter().map(|folder| folder.messages).sum(),
+        }
+    }
+
     /// Errors when it is not in the archive.
     pub(super) async fn resolve<'a>(&self, archive: &'a Archive) -> Result<Selected<'a>> {
         match self {
@@ -37,7 +50,9 @@ impl Selection {
                     .find(id)
                     .await?
                     .ok_or(Error::NotFound("the message"))?;
-                let folder = holder(archive, &at).ok_or(Error::NotFound("the message's folder"))?;
+                let folder = archive
+                    .holder(&at)
+                    .ok_or(Error::NotFound("the message's folder"))?;
                 Ok(Selected {
                     folders: vec![(folder, Some(vec![at]))],
                     onto: Some(folder.id.clone()),
@@ -47,7 +62,8 @@ impl Selection {
                 let top = archive.folders().iter().find(|folder| folder.id == *id);
                 let top = top.ok_or(Error::NotFound("the folder"))?;
                 Ok(Selected {
-                    folders: below(archive, top)
+                    folders: archive
+                        .below(top)
                         .into_iter()
                         .map(|folder| (folder, None))
                         .collect(),
@@ -58,45 +74,11 @@ impl Selection {
                 folders: archive
                     .folders()
                     .iter()
-                    .filter(|folder| is_wanted(folder))
+                    .filter(|folder| folder.is_shown())
                     .map(|folder| (folder, None))
                     .collect(),
                 onto: None,
             }),
         }
     }
-}
-
-/// Hidden folders that hold nothing are the mailbox's own furniture.
-fn is_wanted(folder: &Folder) -> bool {
-    !folder.hidden || folder.messages > 0
-}
-
-/// The folder whose directory a message lies in: its files are in a month's directory there.
-fn holder<'a>(archive: &'a Archive, at: &MessageRef) -> Option<&'a Folder> {
-    let (month, _) = at.path.rsplit_once('/')?;
-    let (directory, _) = month.rsplit_once('/')?;
-    archive
-        .folders()
-        .iter()
-        .find(|folder| folder.directory == directory)
-}
-
-/// A folder and all below it.
-fn below<'a>(archive: &'a Archive, top: &'a Folder) -> Vec<&'a Folder> {
-    let mut within = HashSet::from([&top.id]);
-    let mut folders = vec![top];
-    for folder in archive.folders() {
-        let is_below = folder
-            .parent
-            .as_ref()
-            .is_some_and(|parent| within.contains(parent));
-        if is_below && folder.id != top.id {
-            within.insert(&folder.id);
-            if is_wanted(folder) {
-                folders.push(folder);
-            }
-        }
-    }
-    folders
 }
