@@ -87,6 +87,19 @@ function selection(form) {
   tell();
 }
 
+// The messages that are picked for a download: the button says how many, and is of use only when there are some.
+function picking(form) {
+  const boxes = [...form.querySelectorAll("input[name=message]")];
+  const words = form.querySelector("[data-picked-words]");
+  const tell = () => {
+    const count = boxes.filter((box) => box.checked).length;
+    words.textContent = count === 0 ? "Download selected" : `Download ${count} ${count === 1 ? "message" : "messages"}`;
+    words.closest("button").disabled = count === 0;
+  };
+  form.addEventListener("change", tell);
+  tell();
+}
+
 // Markup from the server, escaped there: only by this policy may it become part of the page.
 const policy = window.trustedTypes?.createPolicy("keepwell", { createHTML: (text) => text });
 const markup = (text) => policy?.createHTML(text) ?? text;
@@ -159,4 +172,5 @@ document.addEventListener("click", async (event) => {
 
 tellTimes(document);
 for (const form of document.querySelectorAll("form[data-selection]")) selection(form);
+for (const form of document.querySelectorAll("form[data-picked]")) picking(form);
 for (const part of document.querySelectorAll("[data-live]")) live(part);

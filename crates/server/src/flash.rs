@@ -13,6 +13,9 @@ pub(crate) struct Flash {
     pub(crate) class: String,
     pub(crate) icon: String,
     pub(crate) text: String,
+    /// By which it can be taken back.
+    #[serde(default)]
+    pub(crate) undo: Option<String>,
 }
 
 impl Flash {
@@ -31,6 +34,15 @@ impl Flash {
             class: class.to_owned(),
             icon: icon.to_owned(),
             text: text.into(),
+            undo: None,
+        }
+    }
+
+    /// It can be taken back, by this id.
+    pub(crate) fn with_undo(self, id: String) -> Self {
+        Self {
+            undo: Some(id),
+            ..self
         }
     }
 

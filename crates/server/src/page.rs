@@ -23,8 +23,10 @@ pub(crate) struct Shell {
     /// Where in the navigation: `home`, `runs`, `restores`, `failures`, `audit`, `settings` or nothing of these.
     pub(crate) here: &'static str,
     pub(crate) tasks: Vec<NavTask>,
-    /// Runs in progress.
+    /// Backups in progress.
     pub(crate) running: u64,
+    /// Restores in progress.
+    pub(crate) restoring: u64,
     /// Open failures.
     pub(crate) failures: u64,
     pub(crate) flash: Option<Flash>,
@@ -142,6 +144,7 @@ mod tests {
                 here: "",
                 tasks: Vec::new(),
                 running: 0,
+                restoring: 0,
                 failures: 0,
                 flash: None,
             };

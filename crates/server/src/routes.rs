@@ -83,6 +83,12 @@ fn table() -> Vec<Route> {
             Operator,
             pages::restore::begin,
         ),
+        get("/accounts/{account}/search", Operator, pages::search::show),
+        post(
+            "/accounts/{account}/download",
+            Operator,
+            pages::download::zip,
+        ),
         get(
             "/accounts/{account}/message/body",
             Operator,
@@ -98,7 +104,9 @@ fn table() -> Vec<Route> {
             Operator,
             pages::message::attachment,
         ),
+        post("/undo", Operator, pages::undo::undo),
         get("/audit", User, pages::audit::show),
+        get("/audit.csv", User, pages::audit::csv),
         get("/settings", User, pages::settings::show),
         post("/settings/kit", Administrator, pages::settings::kit),
         get("/connections/{connection}", User, pages::connection::show),

@@ -5,7 +5,7 @@ use axum::{
     http::request::Parts,
     response::{IntoResponse, Redirect, Response},
 };
-use catalog::{NewAudit, NewSession, Organization, User};
+use catalog::{NewAudit, NewSession, Organization, RunCause, User};
 use jiff::SignedDuration;
 use model::Service;
 
@@ -17,6 +17,8 @@ use crate::{
     token::Token,
 };
 
+/// Runs in progress that the navigation counts.
+const RUNNING_MAX: u32 = 99;
 /// A session ends when it is not used for so long.
 pub(crate) const IDLE_MAX: SignedDuration = SignedDuration::from_hours(2);
 /// A session ends after so long, used or not.
@@ -56,6 +58,10 @@ impl Signed {
         let organization = self.organization.get().await?;
         let tasks = self.organization.tasks().await?;
         let failures = self.organization.failures_by_cause().await?;
+        let running = self.organization.runs_in_progress(RUNNING_MAX).await?;
+        let (restores, runs): (Vec<_>, Vec<_>) = running
+            .iter()
+            .partition(|run| run.cause == RunCause::Restore);
         Ok(Shell {
             organization: organization.name,
             user_name: self.user.name.clone(),
@@ -72,7 +78,8 @@ impl Signed {
                     current: false,
                 })
                 .collect(),
-            running: 0,
+            running: runs.len() as u64,
+            restoring: restores.len() as u64,
             failures: failures.iter().map(|(_, count)| count).sum(),
             flash: self.flash.clone(),
         })

@@ -12,8 +12,8 @@ use url::{Origin, Url};
 use zeroize::Zeroizing;
 
 use crate::{
-    Problem, SetUpCode, attempts::Attempts, drafts::Drafts, password::Passwords,
-    token::random_bytes,
+    Problem, SetUpCode, attempts::Attempts, drafts::Drafts, looks::Looks, password::Passwords,
+    token::random_bytes, undo::Undos,
 };
 
 /// What a console is told once.
@@ -66,6 +66,8 @@ struct Inner {
     proxy: Option<IpAddr>,
     apps: BTreeMap<model::Service, App>,
     drafts: Drafts,
+    looks: Looks,
+    undos: Undos,
     set_up_code: SetUpCode,
     founding: Mutex<()>,
     attempts: Attempts,
@@ -98,6 +100,8 @@ impl State {
             proxy: settings.proxy,
             apps: settings.apps,
             drafts: Drafts::default(),
+            looks: Looks::default(),
+            undos: Undos::default(),
             set_up_code: SetUpCode::random(),
             founding: Mutex::default(),
             attempts: Attempts::default(),
@@ -156,6 +160,14 @@ impl State {
 
     pub(crate) fn drafts(&self) -> &Drafts {
         &self.0.drafts
+    }
+
+    pub(crate) fn looks(&self) -> &Looks {
+        &self.0.looks
+    }
+
+    pub(crate) fn undos(&self) -> &Undos {
+        &self.0.undos
     }
 
     pub(crate) fn public(&self) -> &Public {

@@ -28,6 +28,18 @@ const LOOKS = [
   { name: "390-dark", width: 390, height: 844, colorScheme: "dark" },
 ];
 
+// What strangers choose: names that would be markup, and texts that would act or load something (abuse 71, 77, 93, 100). Nothing of it is to be
+// anything but text.
+const HOSTILE = [
+  { subject: `<img src=x onerror=alert(1)>`, html: `<img src=x onerror=alert(1)><img src=https://tracker.example/1.gif><p>text 0</p>` },
+  { subject: `"><script>alert(2)</script>`, html: `<script>alert(2)</script><svg onload=alert(2)><a xlink:href="javascript:alert(2)">x</a></svg><p>text 1</p>` },
+  { subject: `'onmouseover='alert(3)' {{7*7}} \u202egpj.exe`, html: `<a href="java&#9;script:alert(3)" target=_blank>x</a><a href="&#106;avascript:alert(3)">y</a><p>text 2</p>` },
+  { subject: `=HYPERLINK("https://evil.example")`, html: `<style>@import url(https://evil.example/a.css);p{background:url(https://evil.example/b)}</style><p style="position:fixed;inset:0;background:url(https://evil.example/c)">text 3</p>` },
+  { subject: `${"long".repeat(100)}`, html: `<meta http-equiv=refresh content="0;url=https://evil.example"><base href=https://evil.example/><form action=https://evil.example><button>text 4</button></form>` },
+  { subject: `../../etc/passwd`, html: `<iframe srcdoc="<script>parent.alert(5)</script>"></iframe><object data=https://evil.example></object><embed src=https://evil.example><p>text 5</p>` },
+  { subject: `<math><mtext><table><mglyph>`, html: `<math><mtext><table><mglyph><style><!--</style><img title="--&gt;&lt;img src=1 onerror=alert(6)&gt;"></table></mtext></math><noscript><p title="</noscript><img src=x onerror=alert(6)>"></noscript><p>text 6</p>` },
+];
+
 let passed = 0;
 const failures = [];
 
@@ -52,8 +64,8 @@ async function microsoft({ http, tenant_id, client_id, client_secret }) {
   const body = new URLSearchParams({ grant_type: "client_credentials", client_id, client_secret, scope: "https://graph.microsoft.com/.default" });
   const answer = await fetch(`${http}/${tenant_id}/oauth2/v2.0/token`, { method: "POST", body });
   const { access_token } = await answer.json();
-  return async (path) => {
-    const answer = await fetch(`${http}/v1.0${path}`, { headers: { authorization: `Bearer ${access_token}` } });
+  return async (path, { headers, ...options } = {}) => {
+    const answer = await fetch(`${http}/v1.0${path}`, { ...options, headers: { ...headers, authorization: `Bearer ${access_token}` } });
     if (!answer.ok) throw new Error(`${path}: ${answer.status} ${await answer.text()}`);
     return answer.json();
   };
@@ -72,6 +84,15 @@ async function main() {
     const heard = [];
     page.on("console", (message) => message.type() === "error" && heard.push(`${message.text()} ${message.location().url}`));
     page.on("pageerror", (error) => heard.push(String(error)));
+    page.on("dialog", (dialog) => {
+      heard.push(`a dialog: ${dialog.message()}`);
+      dialog.dismiss();
+    });
+    const ours = [ready.console, ready.microsoft.http].map((url) => new URL(url).origin);
+    page.on("request", (request) => {
+      const url = new URL(request.url());
+      if (url.protocol !== "data:" && !ours.includes(url.origin)) heard.push(`a request to ${url.origin}`);
+    });
     try {
       await walk(page, ready, await microsoft(ready.microsoft));
     } catch (error) {
@@ -162,6 +183,19 @@ async function throughMicrosoft(page, { microsoft: { administrator, administrato
   throw new Error("Microsoft asks again and again");
 }
 
+const exactly = (text) => new RegExp(`^${text.replace(/[.*+?^${}()|[\]\\/]/g, "\\$&")}$`);
+
+// Puts a mail into somebody's inbox.
+async function deliver(graph, address, { subject, html }) {
+  const words = subject.match(/.{1,30}/gsu).map((part) => `=?utf-8?b?${Buffer.from(part).toString("base64")}?=`);
+  const mime = `From: "<script>alert('sender')</script>" <stranger@example.com>\r\nTo: ${address}\r\nSubject: ${words.join("\r\n ")}\r\nMIME-Version: 1.0\r\nContent-Type: text/html; charset=utf-8\r\n\r\n${html}\r\n`;
+  await graph(`/users/${address}/mailFolders/inbox/messages`, {
+    method: "POST",
+    headers: { "content-type": "text/plain" },
+    body: Buffer.from(mime).toString("base64"),
+  });
+}
+
 async function walk(page, ready, graph) {
   const task = page.getByRole("navigation", { name: "Main" }).getByRole("link", { name: "Head office mail" });
 
@@ -207,6 +241,15 @@ async function walk(page, ready, graph) {
   await look(page, "task-selection");
   await follow(page, page.getByRole("button", { name: /^Pause/ }));
   await page.getByText("2 accounts paused.").waitFor();
+  check("what can be undone is seen", await page.getByRole("button", { name: "Undo" }).evaluate((button) => button.getBoundingClientRect().bottom < innerHeight && scrollY === 0));
+  await look(page, "task-undo");
+  await follow(page, page.getByRole("button", { name: "Undo" }));
+  await page.getByText("2 accounts are as before.").waitFor();
+  check("what was undone is undone", (await page.getByRole("link", { name: /^Paused/ }).count()) === 0);
+  await page.locator("input[name=account]").nth(0).check();
+  await page.locator("input[name=account]").nth(1).check();
+  await page.locator("summary", { hasText: "Action" }).click();
+  await follow(page, page.getByRole("button", { name: /^Pause/ }));
   await follow(page, page.getByRole("link", { name: /^Paused 2/ }));
   check("the filter leaves two", (await page.locator("input[name=account]").count()) === 2);
   await page.getByLabel(/^Select the/).check();
@@ -221,8 +264,21 @@ async function walk(page, ready, graph) {
   await page.getByText("No account matches").waitFor();
   await follow(page, task);
   await look(page, "task");
+  await page.locator("summary", { hasText: "Columns" }).click();
+  await page.getByLabel("Failures").uncheck();
+  await look(page, "task-columns");
+  await follow(page, page.getByRole("button", { name: "Show these" }));
+  check("a column is left out", (await page.locator("section[aria-labelledby=accounts] thead th", { hasText: "Failures" }).count()) === 0);
+  check("the others are kept, by the address", new URL(page.url()).searchParams.getAll("column").join() === "status,result,backup,items,size", page.url());
 
-  // Backup Now.
+  // Backup Now, of what strangers have sent since.
+  const address = await page.locator("section[aria-labelledby=accounts] tbody th .id > span").first().innerText();
+  for (const mail of HOSTILE) await deliver(graph, address, mail);
+  await graph(`/users/${address}/mailFolders`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({ displayName: `"><script>alert('folder')</script>` }),
+  });
   await follow(page, page.getByRole("button", { name: "Backup Now" }).first());
   const second = await result(page);
   check("the second run is a success", second === "Success", `${second}: ${await page.locator("main").innerText()}`);
@@ -230,10 +286,39 @@ async function walk(page, ready, graph) {
   // An account, a restore point, a message.
   await follow(page, task);
   const account = page.locator("section[aria-labelledby=accounts] tbody th a").first();
-  const address = await page.locator("section[aria-labelledby=accounts] tbody th .id > span").first().innerText();
   await follow(page, account);
   await page.getByRole("heading", { name: "Restore points" }).waitFor();
-  await follow(page, page.locator(".msgs li a").first());
+  for (const [number, { subject }] of HOSTILE.entries()) {
+    const one = subject.replace(/\s+/g, " ");
+    await follow(page, page.locator(".msgs li a", { has: page.locator("em", { hasText: exactly(one) }) }));
+    check(`subject ${number} is text`, (await page.locator(".preview h2").textContent()) === subject, await page.locator(".preview h2").textContent());
+    const frame = page.frameLocator("iframe.mail-frame");
+    await frame.getByText(`text ${number}`).waitFor();
+    check(`text ${number} is shown`, true);
+    const left = await frame.locator("script, iframe, object, embed, form, style:not(head style), meta[http-equiv], base, svg, math, a[href], [src]:not([src^='data:'])").count();
+    check(`text ${number} neither acts nor loads`, left === 0, `${left} elements`);
+    if (number === 4) await look(page, "account-long");
+  }
+
+  // Several messages as one ZIP.
+  for (const number of [0, 1, 2]) await page.locator(".msgs input[name=message]").nth(number).check();
+  const [zip] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name: "Download 3 messages" }).click()]);
+  const bytes = readFileSync(await zip.path());
+  check("the ZIP is named and whole", zip.suggestedFilename().endsWith(".zip") && bytes.readUInt16LE(bytes.length - 22 + 10) === 3, `${zip.suggestedFilename()}, ${bytes.length} bytes`);
+
+  // Search.
+  await follow(page, page.locator(".msgs .head").getByRole("link", { name: "Search" }));
+  await look(page, "search");
+  await page.getByLabel("Subject or sender").fill("onerror");
+  await submitByEnter(page);
+  await page.getByText("Everything has been looked at.").waitFor();
+  check("search finds one message", (await page.locator("section[aria-labelledby=found] tbody tr").count()) === 1);
+  await look(page, "search-found");
+  await follow(page, page.locator("section[aria-labelledby=found] tbody th a"));
+  check("what was found opens", (await page.locator(".preview h2").textContent()) === HOSTILE[0].subject);
+
+  // One that is none of these.
+  await follow(page, page.locator(".msgs li a").nth(HOSTILE.length));
   const subject = await page.locator(".preview h2").innerText();
   const body = await page.frameLocator("iframe.mail-frame").locator("body").innerText();
   check("the message's text is shown", body.trim().length > 0);
@@ -270,6 +355,9 @@ async function walk(page, ready, graph) {
       const text = await page.locator("main").innerText();
       for (const what of ["signed in", "looked at a message", "downloaded a message", "began a restore"]) check(`the audit has “${what}”`, text.includes(what));
       check("the audit's chain is unbroken", text.includes("Unbroken"));
+      const [file] = await Promise.all([page.waitForEvent("download"), page.getByRole("link", { name: "Export CSV" }).click()]);
+      const lines = readFileSync(await file.path(), "utf8").split("\n");
+      check("the audit is a file", lines[0].startsWith("number,time,who") && lines.length > 20, `${lines.length} lines`);
     }
   }
 

@@ -128,10 +128,11 @@ on_both! {
         begin(&theirs, 3 * DAY).await;
         assert!(organization.runs_in_progress(10).await.unwrap().is_empty());
         assert_eq!(theirs.organization.runs_in_progress(10).await.unwrap().len(), 1);
+        let day = |number: i64| at(number * DAY).as_second() / DAY;
         let first = DayTotals { success: 2, ..DayTotals::default() };
         let second = DayTotals { partial: 1, failed: 1, ..DayTotals::default() };
-        assert_eq!(organization.backups_by_day(at(DAY)).await.unwrap(), [(ours.task, 1, first), (ours.task, 2, second)]);
-        assert_eq!(organization.backups_by_day(at(2 * DAY)).await.unwrap(), [(ours.task, 2, second)]);
+        assert_eq!(organization.backups_by_day(at(DAY)).await.unwrap(), [(ours.task, day(1), first), (ours.task, day(2), second)]);
+        assert_eq!(organization.backups_by_day(at(2 * DAY)).await.unwrap(), [(ours.task, day(2), second)]);
         assert!(theirs.organization.backups_by_day(at(0)).await.unwrap().is_empty());
     }
 

@@ -9,12 +9,16 @@ use jiff::{Timestamp, ToSpan, civil::Date, tz::TimeZone};
 use model::ItemId;
 use serde::Deserialize;
 use service::RestorePoint;
-use workload::mail::{Archive, Folder};
+use workload::mail::{Archive, Folder, Listed};
 
 use crate::{
     Problem, Signed, State,
     page::{self, Shell},
-    pages::{message::Mail, runs::Pager, task::Chip},
+    pages::{
+        message::{Mail, note_look},
+        runs::Pager,
+        task::Chip,
+    },
     path::Path,
     words::{Outcome, Pill, When, count, noun, service as service_words, size},
 };
@@ -70,6 +74,8 @@ struct Browse {
     folder: String,
     count: String,
     restore_folder: String,
+    folder_id: String,
+    search: String,
     messages: Vec<MessageRow>,
     pager: Pager,
     mail: Option<Mail>,
@@ -90,13 +96,49 @@ struct TreeFolder {
     open: bool,
 }
 
-struct MessageRow {
-    href: String,
-    current: bool,
-    from: String,
-    time: Option<When>,
-    subject: String,
-    about: String,
+/// A message in a list.
+pub(crate) struct MessageRow {
+    pub(crate) id: String,
+    pub(crate) href: String,
+    pub(crate) current: bool,
+    pub(crate) from: String,
+    pub(crate) time: Option<When>,
+    pub(crate) subject: String,
+    pub(crate) about: String,
+}
+
+impl MessageRow {
+    /// `view` is what is looked at now.
+    pub(crate) fn new(message: Listed, key: AccountKey, view: &View) -> Self {
+        let id = message.id.as_str().to_owned();
+        let current = id == view.message;
+        let view = View {
+            message: id.clone(),
+            ..view.clone()
+        };
+        let or = |text: String, other: &str| {
+            if text.trim().is_empty() {
+                other.to_owned()
+            } else {
+                text
+            }
+        };
+        Self {
+            id,
+            href: format!("{}#message", view.href(key, "")),
+            current,
+            from: or(
+                or(message.sender_name, &message.sender_address),
+                "(no sender)",
+            ),
+            time: message.received.map(When),
+            subject: or(message.subject, "(no subject)"),
+            about: match message.has_attachments {
+                true => format!("{}, with attachments", size(message.size_bytes)),
+                false => size(message.size_bytes),
+            },
+        }
+    }
 }
 
 /// What of the account is looked at.
@@ -403,8 +445,7 @@ async fn browse(
         "" => None,
         id => {
             let id = ItemId::new(id.to_owned()).map_err(|_| Problem::NotFound)?;
-            let object = format!("{key} {id}");
-            signed.note(state, "looked at a message", object).await?;
+            note_look(state, signed, key, &id).await?;
             let at = archive.find(&id).await?.ok_or(Problem::NotFound)?;
             let message = archive.message(&at).await?;
             Some(Mail::new(message, key, &view).await)
@@ -419,6 +460,12 @@ async fn browse(
     Ok(Browse {
         tree: tree(folders, folder, key, &view),
         folder: folder.display_name.clone(),
+        folder_id: folder.id.as_str().to_owned(),
+        search: View {
+            point: view.point.clone(),
+            ..View::default()
+        }
+        .href(key, "/search"),
         count: noun(folder.messages, "message", "messages"),
         restore_folder: View {
             message: String::new(),
@@ -458,34 +505,9 @@ async fn messages(
     found.truncate(ROWS);
     let next = found.last().filter(|_| more);
     let next = next.map(|last| last.id.as_str().to_owned());
-    let rows = found.into_iter().map(|message| {
-        let current = message.id.as_str() == view.message;
-        let view = View {
-            message: message.id.as_str().to_owned(),
-            ..view.clone()
-        };
-        let or = |text: String, other: &str| {
-            if text.trim().is_empty() {
-                other.to_owned()
-            } else {
-                text
-            }
-        };
-        MessageRow {
-            href: format!("{}#message", view.href(key, "")),
-            current,
-            from: or(
-                or(message.sender_name, &message.sender_address),
-                "(no sender)",
-            ),
-            time: message.received.map(When),
-            subject: or(message.subject, "(no subject)"),
-            about: match message.has_attachments {
-                true => format!("{}, with attachments", size(message.size_bytes)),
-                false => size(message.size_bytes),
-            },
-        }
-    });
+    let rows = found
+        .into_iter()
+        .map(|message| MessageRow::new(message, key, view));
     Ok((rows.collect(), next))
 }
 

@@ -3,19 +3,23 @@
 use std::collections::HashMap;
 
 use askama::Template;
-use axum::{extract::Query, response::Response};
-use catalog::{AccountKey, AuditEntry, ChainCheck};
+use axum::{body::Body, extract::Query, response::Response};
+use bytes::Bytes;
+use catalog::{AccountKey, AuditEntry, ChainCheck, Organization};
+use futures_util::stream;
 use serde::Deserialize;
 
 use crate::{
     Problem, Signed, State,
     page::{self, Shell},
-    pages::runs::Pager,
+    pages::{message::file, runs::Pager},
     words::{When, count, noun},
 };
 
 /// Entries of a page.
 const ROWS: u32 = 50;
+/// Entries that are read at a time for the file.
+const ROWS_OF_FILE: u32 = 1_000;
 
 #[derive(Template)]
 #[template(path = "audit.html")]
@@ -96,6 +100,64 @@ pub(crate) async fn show(
     Ok(page::html(&page))
 }
 
+/// All entries as CSV, the latest first, a page at a time. With the hashes somebody else can follow the chain.
+pub(crate) async fn csv(state: State, signed: Signed) -> Result<Response, Problem> {
+    signed.note(&state, "exported the audit", "").await?;
+    let users = signed.organization.users().await?.into_iter();
+    let names: HashMap<String, String> =
+        users.map(|user| (user.id.to_string(), user.name)).collect();
+    let name = format!("audit {}.csv", When(state.clock().now()).text("%Y-%m-%d"));
+    let start = Some((signed.organization, names, None));
+    let pages = stream::try_unfold(start, async |at| match at {
+        None => Ok(None),
+        Some((of, names, before)) => page_of_file(of, names, before).await.map(Some),
+    });
+    Ok(file(&name, Body::from_stream(pages)))
+}
+
+/// What is still to be told, and before which entry.
+type Rest = Option<(Organization, HashMap<String, String>, Option<u64>)>;
+
+async fn page_of_file(
+    of: Organization,
+    names: HashMap<String, String>,
+    before: Option<u64>,
+) -> std::io::Result<(Bytes, Rest)> {
+    let entries = of.audit(before, ROWS_OF_FILE).await;
+    let entries = entries.map_err(std::io::Error::other)?;
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    if before.is_none() {
+        writer.write_record([
+            "number", "time", "who", "name", "what", "object", "detail", "hash",
+        ])?;
+    }
+    for entry in &entries {
+        let name = names.get(&entry.actor).map(String::as_str);
+        writer.write_record([
+            &entry.number.to_string(),
+            &entry.happened_at.to_string(),
+            &harmless(&entry.actor),
+            &harmless(name.unwrap_or_default()),
+            &harmless(&entry.action),
+            &harmless(&entry.object),
+            &harmless(&entry.detail),
+            &entry.hash,
+        ])?;
+    }
+    let bytes = writer.into_inner().map_err(std::io::Error::other)?;
+    let last = entries.last().filter(|last| last.number > 1);
+    let rest = last.map(|last| (of, names, Some(last.number)));
+    Ok((bytes.into(), rest))
+}
+
+/// A text that no spreadsheet takes for a formula (abuse 79).
+fn harmless(text: &str) -> String {
+    match text.starts_with(['=', '+', '-', '@', '\t', '\r']) {
+        true => format!("'{text}"),
+        false => text.to_owned(),
+    }
+}
+
 /// What was acted on: the first id of the object; an item of it may follow.
 fn first_id(entry: &AuditEntry) -> &str {
     let (first, _) = entry.object.split_once(' ').unwrap_or((&entry.object, ""));
@@ -145,5 +207,21 @@ impl Chain {
                 ),
             },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_no_formula() {
+        let check = |text: &str, expected: &str| assert_eq!(harmless(text), expected);
+        check("Ada", "Ada");
+        check("=1+1", "'=1+1");
+        check("@SUM(A1)", "'@SUM(A1)");
+        check("-2", "'-2");
+        check("\t=1", "'\t=1");
+        check("", "");
     }
 }

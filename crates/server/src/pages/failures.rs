@@ -2,9 +2,13 @@
 
 use askama::Template;
 use axum::{extract::Query, response::Response};
-use catalog::{AccountFilter, AccountKey, AccountSort, Direction, FailureId, TaskId};
+use catalog::{
+    AccountFilter, AccountKey, AccountSort, Direction, FailureId, JobKind, JobState, LastResult,
+    TaskId,
+};
 use model::FailureCause;
 use serde::Deserialize;
+use service::JobReport;
 
 use crate::{
     Problem, Signed,
@@ -15,6 +19,8 @@ use crate::{
 
 /// Rows of a page.
 const ROWS: u32 = 50;
+/// Jobs of an account among which the last backup is; the others are restores and upkeep.
+const JOBS: u32 = 20;
 
 #[derive(Template)]
 #[template(path = "failures.html")]
@@ -22,6 +28,7 @@ struct Failures {
     shell: Shell,
     sentence: String,
     causes: Vec<CauseRow>,
+    failed: Vec<FailedRow>,
     accounts_heading: String,
     one_account: bool,
     accounts: Vec<AccountRow>,
@@ -43,6 +50,17 @@ struct AccountRow {
     task_name: String,
     result: Outcome,
     failures: String,
+}
+
+/// An account of which nothing could be copied.
+struct FailedRow {
+    key: AccountKey,
+    name: String,
+    address: String,
+    task: TaskId,
+    task_name: String,
+    why: String,
+    tried: Option<When>,
 }
 
 struct ItemRow {
@@ -72,15 +90,11 @@ pub(crate) async fn show(signed: Signed, Query(view): Query<View>) -> Result<Res
             items: count(*items),
         })
         .collect();
+    let failed = failed(&signed).await?;
     let mut page = Failures {
         shell: signed.shell("failures").await?,
-        sentence: match all {
-            0 => "Everything that was found was copied.".to_owned(),
-            _ => format!(
-                "{} could not be copied yet. Every run tries again.",
-                noun(all, "item", "items")
-            ),
-        },
+        sentence: sentence(failed.len() as u64, all),
+        failed,
         causes,
         accounts_heading: "Accounts".to_owned(),
         one_account: view.account.is_some(),
@@ -99,6 +113,60 @@ pub(crate) async fn show(signed: Signed, Query(view): Query<View>) -> Result<Res
     Ok(page::html(&page))
 }
 
+fn sentence(accounts: u64, items: u64) -> String {
+    let accounts_failed = || noun(accounts, "account", "accounts");
+    let items_failed = || noun(items, "item", "items");
+    match (accounts, items) {
+        (0, 0) => "Everything that was found was copied.".to_owned(),
+        (0, _) => format!(
+            "{} could not be copied yet. Every run tries again.",
+            items_failed()
+        ),
+        (_, 0) => format!(
+            "{} could not be backed up the last time. Their restore points stay.",
+            accounts_failed()
+        ),
+        _ => format!(
+            "{} could not be backed up the last time, and {} could not be copied yet. Every run tries again.",
+            accounts_failed(),
+            items_failed()
+        ),
+    }
+}
+
+/// The accounts whose last backup came to nothing, with the reason.
+async fn failed(signed: &Signed) -> Result<Vec<FailedRow>, Problem> {
+    let of = &signed.organization;
+    let filter = AccountFilter {
+        last_result: Some(LastResult::Failed),
+        ..AccountFilter::default()
+    };
+    let mut rows = Vec::new();
+    for task in of.tasks().await? {
+        let (sort, direction) = (AccountSort::Name, Direction::Ascending);
+        let page = of
+            .accounts(task.id, &filter, sort, direction, None, ROWS)
+            .await?;
+        for account in page.rows {
+            let jobs = of.account_jobs(account.key, JOBS).await?;
+            let last = jobs
+                .iter()
+                .find(|job| job.kind == JobKind::Backup && job.state == JobState::Finished);
+            let why = last.and_then(|job| JobReport::from_text(&job.outcome)?.error);
+            rows.push(FailedRow {
+                key: account.key,
+                name: account.name,
+                address: account.address,
+                task: task.id,
+                task_name: task.name.clone(),
+                why: why.map_or_else(|| "—".to_owned(), |why| crate::problem::sentence(&why)),
+                tried: account.last_attempt_at.map(When),
+            });
+        }
+    }
+    Ok(rows)
+}
+
 impl Failures {
     async fn show_items(
         &mut self,
@@ -107,7 +175,9 @@ impl Failures {
         after: Option<FailureId>,
     ) -> Result<(), Problem> {
         let of = &signed.organization;
-        self.accounts_heading = of.account(account).await?.name;
+        let row = of.account(account).await?;
+        self.sentence = sentence(0, row.failures);
+        self.accounts_heading = row.name;
         let mut found = of.failures(account, after, ROWS + 1).await?;
         let more = found.len() > ROWS as usize;
         found.truncate(ROWS as usize);
@@ -193,5 +263,31 @@ fn words(cause: FailureCause) -> (&'static str, &'static str) {
             "Keepwell gave up on the item",
             "Report it: this is a defect of Keepwell.",
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_sentence_tells_of_accounts_and_of_items() {
+        let check = |accounts, items, text: &str| assert_eq!(sentence(accounts, items), text);
+        check(0, 0, "Everything that was found was copied.");
+        check(
+            0,
+            1,
+            "1 item could not be copied yet. Every run tries again.",
+        );
+        check(
+            2,
+            0,
+            "2 accounts could not be backed up the last time. Their restore points stay.",
+        );
+        check(
+            1,
+            1_000,
+            "1 account could not be backed up the last time, and 1,000 items could not be copied yet. Every run tries again.",
+        );
     }
 }

@@ -13,7 +13,9 @@ use crate::{
     page::{self, Shell},
     pages::{
         health::HealthBar,
-        runs::{RunRow, TOO_MANY},
+        progress::{HowFar, WHOLE},
+        runs::RunRow,
+        strip::{Strip, Strips},
     },
     words::{Outcome, Pill, When, cause, count, noun, service, size},
 };
@@ -21,7 +23,11 @@ use crate::{
 /// An account whose last success is younger is up to date.
 const FRESH: SignedDuration = SignedDuration::from_hours(24);
 /// Runs in progress that are listed.
-const RUNNING_MAX: usize = 5;
+const RUNNING_MAX: u32 = 5;
+/// Jobs of a run in progress that are looked at for how far it is: workers are fewer.
+const JOBS_MAX: u32 = 200;
+/// Runs that are looked through for the last backup; between two there is a restore or two.
+const RUNS_MAX: u32 = 50;
 
 #[derive(Template)]
 #[template(path = "home.html")]
@@ -59,14 +65,15 @@ struct TaskRow {
     active: String,
     items: String,
     size: String,
+    strip: Strip,
 }
 
 struct Running {
     id: String,
     task: String,
     done_words: String,
-    done: u64,
-    jobs: u64,
+    how_far: HowFar,
+    whole: u64,
     written: String,
     started: When,
     cause: &'static str,
@@ -84,11 +91,12 @@ pub(crate) async fn show(state: State, signed: Signed) -> Result<Response, Probl
     let now = state.clock().now();
     let totals: HashMap<TaskId, AccountTotals> =
         of.account_totals(now - FRESH).await?.into_iter().collect();
+    let strips = Strips::read(of, now).await?;
     let mut tasks = Vec::new();
     let mut running = Vec::new();
     for task in of.tasks().await? {
         let totals = totals.get(&task.id).copied().unwrap_or_default();
-        let mut latest = of.runs(task.id, None, TOO_MANY).await?;
+        let mut latest = of.runs(task.id, None, RUNS_MAX).await?;
         latest.retain(|run| matches!(run.cause, RunCause::Schedule | RunCause::BackupNow));
         let result = match latest.first() {
             Some(run) => Outcome::of_run(run, &of.run_totals(run.id).await?),
@@ -107,28 +115,32 @@ pub(crate) async fn show(state: State, signed: Signed) -> Result<Response, Probl
             active: count(totals.active),
             items: count(totals.items),
             size: size(totals.size_bytes),
+            strip: strips.of(task.id),
             id: task.id,
             name: task.name,
             service: task.service,
             totals,
         });
     }
-    for run in of.runs_of_all_tasks(RunCause::ALL, None, TOO_MANY).await? {
-        if run.finished_at.is_some() || running.len() == RUNNING_MAX {
-            continue;
-        }
+    for run in of.runs_in_progress(RUNNING_MAX).await? {
         let totals = of.run_totals(run.id).await?;
+        let jobs = of.jobs(run.id, JOBS_MAX).await?;
         let row = RunRow::new(&run, &totals, &tasks_by_id(&tasks), now);
         running.push(Running {
             id: row.id,
             task: row.task,
             done_words: format!("{} accounts", row.done_of),
-            done: totals.success + totals.partial + totals.failed + totals.cancelled,
-            jobs: totals.jobs,
+            how_far: HowFar::of_run(&run, &totals, &jobs, now),
+            whole: WHOLE,
             written: format!(
-                "{}, {} written.",
+                "{}, {} {}.",
                 noun(totals.items, "item", "items"),
-                size(totals.bytes)
+                size(totals.bytes),
+                if run.cause == RunCause::Restore {
+                    "restored"
+                } else {
+                    "written"
+                }
             ),
             started: row.started,
             cause: cause(run.cause),

@@ -25,7 +25,7 @@ use serde_json::{Value, value::RawValue};
 use workload::mail::Message;
 
 use crate::{
-    Problem, Signed, State, page,
+    Problem, Signed, State, file_name, page,
     pages::account::View,
     path::Path,
     words::{When, size},
@@ -216,6 +216,23 @@ fn content<'a>(part: &'a mail_parser::MessagePart<'_>) -> &'a [u8] {
     }
 }
 
+/// How a look at a message is noted.
+pub(crate) const LOOKED: &str = "looked at a message";
+
+/// Notes that somebody looks at a message on a page; the frame with its text, which belongs to it, is then not noted.
+pub(crate) async fn note_look(
+    state: &State,
+    signed: &Signed,
+    account: AccountKey,
+    id: &ItemId,
+) -> Result<(), Problem> {
+    let object = format!("{account} {id}");
+    signed.note(state, LOOKED, &object).await?;
+    let now = state.clock().elapsed();
+    state.looks().remember(&signed.token_hash, &object, now);
+    Ok(())
+}
+
 /// The message that a request names. That somebody looks at it is noted first.
 async fn asked_for(
     state: &State,
@@ -230,9 +247,11 @@ async fn asked_for(
         return Err(Problem::Invalid("The address names no message.".to_owned()));
     }
     let id = ItemId::new(view.message.clone()).map_err(|_| Problem::NotFound)?;
-    signed
-        .note(state, action, format!("{account} {id}"))
-        .await?;
+    let (object, now) = (format!("{account} {id}"), state.clock().elapsed());
+    let is_noted = action == LOOKED && state.looks().is_noted(&signed.token_hash, &object, now);
+    if !is_noted {
+        signed.note(state, action, object).await?;
+    }
     let archive = state
         .service()
         .archive(of.id(), account, Some(&view.point))
@@ -249,14 +268,14 @@ struct Body<'a> {
     body: &'a str,
 }
 
-/// The text, for the frame. It is noted here too, because it can be asked for without the page around it.
+/// The text, for the frame. It is noted here when it is asked for without the page around it.
 pub(crate) async fn body(
     state: State,
     signed: Signed,
     Path(account): Path<AccountKey>,
     Query(view): Query<View>,
 ) -> Result<Response, Problem> {
-    let message = asked_for(&state, &signed, account, &view, "looked at a message").await?;
+    let message = asked_for(&state, &signed, account, &view, LOOKED).await?;
     let text = match taken_apart(message.mime.clone(), clean).await {
         Some(text) => text,
         None if message.mime.len() > SHOWN_BYTES_MAX => {
@@ -389,7 +408,7 @@ pub(crate) async fn eml(
     Ok(file(&name, message.mime))
 }
 
-fn file(name: &str, bytes: Bytes) -> Response {
+pub(crate) fn file(name: &str, bytes: impl IntoResponse) -> Response {
     let mut response = bytes.into_response();
     let headers = response.headers_mut();
     headers.insert(
@@ -400,7 +419,7 @@ fn file(name: &str, bytes: Bytes) -> Response {
         CONTENT_SECURITY_POLICY,
         HeaderValue::from_static(FILE_POLICY),
     );
-    if let Ok(value) = HeaderValue::from_str(&disposition(name)) {
+    if let Ok(value) = HeaderValue::from_str(&file_name::disposition(name)) {
         headers.insert(CONTENT_DISPOSITION, value);
     }
     let options = HeaderName::from_static("x-download-options");
@@ -408,79 +427,9 @@ fn file(name: &str, bytes: Bytes) -> Response {
     response
 }
 
-/// `Content-Disposition` for a name that somebody else chose (RFC 6266): an ASCII name without anything that means something, and the whole name
-/// percent-encoded beside it.
-fn disposition(name: &str) -> String {
-    const LENGTH_MAX: usize = 150;
-    /// What is longer is a part of the name.
-    const EXTENSION_MAX: usize = 10;
-    let is_bad = |c: char| c.is_control() || "/\\:*?\"<>|%;'".contains(c) || is_direction(c);
-    let clean: String = name
-        .chars()
-        .map(|c| if is_bad(c) { '_' } else { c })
-        .collect();
-    let clean = clean.trim_matches([' ', '.']);
-    let (stem, extension) = match clean.rsplit_once('.') {
-        Some((stem, extension)) if extension.chars().count() <= EXTENSION_MAX => (stem, extension),
-        _ => (clean, ""),
-    };
-    let stem: String = stem.chars().take(LENGTH_MAX).collect();
-    let whole = match (stem.trim(), extension) {
-        ("", "") => "file".to_owned(),
-        (stem, "") => stem.to_owned(),
-        (stem, extension) => format!("{stem}.{extension}"),
-    };
-    let ascii: String = whole
-        .chars()
-        .map(|c| if c.is_ascii() { c } else { '_' })
-        .collect();
-    let encoded: String = whole
-        .bytes()
-        .map(|byte| match byte {
-            b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' | b'-' | b'.' | b'_' => {
-                char::from(byte).to_string()
-            }
-            _ => format!("%{byte:02X}"),
-        })
-        .collect();
-    format!("attachment; filename=\"{ascii}\"; filename*=UTF-8''{encoded}")
-}
-
-/// Characters that make a name look like another one.
-fn is_direction(c: char) -> bool {
-    matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_hostile_name_neither_breaks_the_header_nor_chooses_a_folder() {
-        let check =
-            |name: &str, expected: &str| assert_eq!(disposition(name), expected, "{name:?}");
-        check(
-            "plan.pdf",
-            "attachment; filename=\"plan.pdf\"; filename*=UTF-8''plan.pdf",
-        );
-        check(
-            "a\"b\r\nSet-Cookie: x",
-            "attachment; filename=\"a_b__Set-Cookie_ x\"; filename*=UTF-8''a_b__Set-Cookie_%20x",
-        );
-        check(
-            "../../etc/passwd",
-            "attachment; filename=\"_.._etc_passwd\"; filename*=UTF-8''_.._etc_passwd",
-        );
-        check(
-            "Bär\u{202e}fdp.exe",
-            "attachment; filename=\"B_r_fdp.exe\"; filename*=UTF-8''B%C3%A4r_fdp.exe",
-        );
-        check(
-            " . ",
-            "attachment; filename=\"file\"; filename*=UTF-8''file",
-        );
-        assert!(disposition(&"x".repeat(5_000)).len() < 400);
-    }
 
     #[test]
     fn a_mails_text_neither_acts_nor_loads() {

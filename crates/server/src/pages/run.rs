@@ -9,7 +9,7 @@ use axum::response::{
 };
 use catalog::{
     Account, AccountFilter, AccountKey, AccountSort, Direction, Job, JobResult, JobState, Run,
-    RunCause, RunId, TaskId, Wanted,
+    RunCause, RunId, RunTotals, TaskId, Wanted,
 };
 use futures_util::{Stream, StreamExt, stream};
 use jiff::{SignedDuration, Timestamp};
@@ -19,6 +19,7 @@ use crate::{
     Problem, Signed, State,
     flash::Flash,
     page::{self, Shell},
+    pages::progress::{self, HowFar, WHOLE},
     path::Path,
     words::{Outcome, Pill, When, between, cause, count, noun, size, took},
 };
@@ -61,8 +62,9 @@ struct Part {
     about: String,
     sentence: String,
     is_over: bool,
-    jobs_done: u64,
-    jobs_total: u64,
+    is_good: bool,
+    how_far: HowFar,
+    whole: u64,
     facts: Vec<(&'static str, String)>,
     waits: String,
     report: Option<Report>,
@@ -86,8 +88,7 @@ struct JobRow {
     name: String,
     result: Outcome,
     is_running: bool,
-    done: u64,
-    total: u64,
+    done: Option<u64>,
     doing: String,
     items: String,
     bytes: String,
@@ -126,9 +127,16 @@ async fn part(state: &State, signed: &Signed, id: RunId) -> Result<Part, Problem
         .filter_map(|job| JobReport::from_text(&job.outcome))
         .collect();
     let lost: u64 = reports.iter().map(|report| report.failures).sum();
+    let hidden = totals.jobs.saturating_sub(jobs.len() as u64);
     let time = took(between(run.started_at, run.finished_at.unwrap_or(now)));
     let started = When(run.started_at);
     let kind = if is_restore { "Restore" } else { "Run" };
+    // Known of the jobs that are listed; of more of them at least so many.
+    let not_done = match (hidden, lost) {
+        (0, lost) => count(lost),
+        (_, 0) => "—".to_owned(),
+        (_, lost) => format!("{} or more", count(lost)),
+    };
     Ok(Part {
         id,
         task: task.id,
@@ -146,39 +154,17 @@ async fn part(state: &State, signed: &Signed, id: RunId) -> Result<Part, Problem
         about: about(&run, &task.name),
         sentence: sentence(&run, done, totals.jobs, totals.items, result),
         is_over,
-        jobs_done: done,
-        jobs_total: totals.jobs.max(1),
-        facts: vec![
-            (
-                if is_restore {
-                    "Items restored"
-                } else {
-                    "Items copied"
-                },
-                count(totals.items),
-            ),
-            (
-                if is_restore { "Read" } else { "Written" },
-                size(totals.bytes),
-            ),
-            (if is_over { "Took" } else { "Running for" }, time),
-            (
-                if is_restore {
-                    "Items not restored"
-                } else {
-                    "Items not copied"
-                },
-                count(lost),
-            ),
-            ("Accounts failed", count(totals.failed)),
-        ],
+        is_good: result == Outcome::Success,
+        how_far: HowFar::of_run(&run, &totals, &jobs, now),
+        whole: WHOLE,
+        facts: facts(&run, &totals, not_done, time),
         waits: waits(&jobs),
         report: reports
             .first()
             .filter(|_| is_restore && is_over)
             .map(|report| Report::new(report, result)),
         jobs_words: noun(totals.jobs, "job", "jobs"),
-        jobs_hidden: match totals.jobs.saturating_sub(jobs.len() as u64) {
+        jobs_hidden: match hidden {
             0 => String::new(),
             more => format!("{} more are not listed.", noun(more, "job", "jobs")),
         },
@@ -188,6 +174,36 @@ async fn part(state: &State, signed: &Signed, id: RunId) -> Result<Part, Problem
             .collect(),
         task_name: task.name,
     })
+}
+
+/// The figures, with their names. `not_done` are the items that could not be copied or restored.
+fn facts(
+    run: &Run,
+    totals: &RunTotals,
+    not_done: String,
+    time: String,
+) -> Vec<(&'static str, String)> {
+    let (items, bytes) = (count(totals.items), size(totals.bytes));
+    let time = match run.finished_at {
+        Some(_) => ("Took", time),
+        None => ("Running for", time),
+    };
+    if run.cause == RunCause::Restore {
+        return vec![
+            ("Items restored", items),
+            ("Items not restored", not_done),
+            ("Read", bytes),
+            time,
+        ];
+    }
+    vec![
+        ("Items copied", items),
+        ("Written", bytes),
+        time,
+        ("Items not copied", not_done),
+        ("Accounts partial", count(totals.partial)),
+        ("Accounts failed", count(totals.failed)),
+    ]
 }
 
 /// The accounts of some jobs, by key.
@@ -319,8 +335,7 @@ impl JobRow {
             name: account.map_or_else(|| "—".to_owned(), |account| account.name.clone()),
             result,
             is_running: job.state == JobState::Running,
-            done: job.progress.items,
-            total: job.progress.items_total,
+            done: progress::of_job(job),
             doing: doing(job),
             items: began(count(job.progress.items)),
             bytes: began(size(job.progress.bytes)),
@@ -336,10 +351,9 @@ impl JobRow {
 fn doing(job: &Job) -> String {
     let waiting = &job.progress.waiting_for;
     if job.state == JobState::Running {
-        return match (waiting.as_str(), job.progress.items_total) {
-            ("", 0) => "Reading what has changed".to_owned(),
-            ("", total) => format!("{} of {} items", count(job.progress.items), count(total)),
-            (waiting, _) => format!("Waits: {waiting}"),
+        return match waiting.as_str() {
+            "" => progress::words(job),
+            waiting => format!("Waits: {waiting}"),
         };
     }
     let Some(report) = JobReport::from_text(&job.outcome) else {

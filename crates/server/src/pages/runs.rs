@@ -4,9 +4,10 @@ use std::collections::HashMap;
 
 use askama::Template;
 use axum::{extract::Query, response::Response};
-use catalog::{Run, RunCause, RunId, RunTotals, TaskId};
+use catalog::{AccountKey, Run, RunCause, RunId, RunTotals, TaskId};
 use jiff::Timestamp;
 use serde::Deserialize;
+use service::JobReport;
 
 use crate::{
     Problem, Signed, State,
@@ -16,18 +17,29 @@ use crate::{
 
 /// Rows of a page.
 const ROWS: u32 = 50;
-/// Runs that are looked through for those in progress.
-pub(crate) const TOO_MANY: u32 = 50;
 
 #[derive(Template)]
 #[template(path = "runs.html")]
 struct Runs {
     shell: Shell,
-    heading: &'static str,
-    sentence: &'static str,
-    empty: (&'static str, &'static str, &'static str),
     runs: Vec<RunRow>,
     pager: Pager,
+}
+
+#[derive(Template)]
+#[template(path = "restores.html")]
+struct Restores {
+    shell: Shell,
+    restores: Vec<RestoreRow>,
+    pager: Pager,
+}
+
+/// A restore as a row: of one account, with what came of it.
+struct RestoreRow {
+    run: RunRow,
+    account: Option<(AccountKey, String)>,
+    into: String,
+    not_restored: String,
 }
 
 /// A run as a row.
@@ -97,7 +109,13 @@ pub(crate) async fn show(
         RunCause::BackupNow,
         RunCause::Maintenance,
     ];
-    list(&state, &signed, &before, "runs", &causes).await
+    let (found, pager) = list(&signed, &before, "runs", &causes).await?;
+    let page = Runs {
+        shell: signed.shell("runs").await?,
+        runs: rows(&signed, &found, state.clock().now()).await?,
+        pager,
+    };
+    Ok(page::html(&page))
 }
 
 /// All restores.
@@ -106,16 +124,47 @@ pub(crate) async fn restores(
     signed: Signed,
     Query(before): Query<Before>,
 ) -> Result<Response, Problem> {
-    list(&state, &signed, &before, "restores", &[RunCause::Restore]).await
+    let of = &signed.organization;
+    let (found, pager) = list(&signed, &before, "restores", &[RunCause::Restore]).await?;
+    let mut restores = Vec::new();
+    for run in rows(&signed, &found, state.clock().now()).await? {
+        let job = match run.id.parse() {
+            Ok(id) => of.jobs(id, 1).await?.pop(),
+            Err(_) => None,
+        };
+        let account = match &job {
+            Some(job) => Some((job.account, of.account(job.account).await?.name)),
+            None => None,
+        };
+        let report = job.and_then(|job| JobReport::from_text(&job.outcome));
+        restores.push(RestoreRow {
+            run,
+            account,
+            into: match &report {
+                None => "—".to_owned(),
+                Some(report) => match &report.into {
+                    Some(folder) => folder.clone(),
+                    None => "The folders where they were".to_owned(),
+                },
+            },
+            not_restored: report.map_or_else(|| "—".to_owned(), |report| count(report.failures)),
+        });
+    }
+    let page = Restores {
+        shell: signed.shell("restores").await?,
+        restores,
+        pager,
+    };
+    Ok(page::html(&page))
 }
 
+/// A page of runs.
 async fn list(
-    state: &State,
     signed: &Signed,
     before: &Before,
-    here: &'static str,
+    here: &str,
     causes: &[RunCause],
-) -> Result<Response, Problem> {
+) -> Result<(Vec<Run>, Pager), Problem> {
     let of = &signed.organization;
     let before = match &before.before {
         Some(text) => Some(text.parse::<RunId>().map_err(|_| Problem::NotFound)?),
@@ -124,43 +173,15 @@ async fn list(
     let mut found = of.runs_of_all_tasks(causes, before, ROWS + 1).await?;
     let more = found.len() > ROWS as usize;
     found.truncate(ROWS as usize);
-    let runs = rows(signed, &found, state.clock().now()).await?;
-    let (heading, sentence, empty) = match here {
-        "runs" => (
-            "Runs",
-            "What was backed up, by the schedule or with Backup Now.",
-            (
-                "run",
-                "No run yet",
-                "The first one begins with Backup Now, or when the schedule says so.",
-            ),
-        ),
-        _ => (
-            "Restores",
-            "What was put back, and where to find it. Nothing is ever overwritten.",
-            (
-                "restore",
-                "No restore yet",
-                "Open an account, choose a restore point, and use Restore.",
-            ),
-        ),
+    let pager = Pager {
+        words: format!("{} on this page", count(found.len() as u64)),
+        first: before.map(|_| format!("/{here}")),
+        next: found
+            .last()
+            .filter(|_| more)
+            .map(|last| format!("/{here}?before={}", last.id)),
     };
-    let page = Runs {
-        shell: signed.shell(here).await?,
-        heading,
-        sentence,
-        empty,
-        pager: Pager {
-            words: format!("{} on this page", count(runs.len() as u64)),
-            first: before.map(|_| format!("/{here}")),
-            next: found
-                .last()
-                .filter(|_| more)
-                .map(|last| format!("/{here}?before={}", last.id)),
-        },
-        runs,
-    };
-    Ok(page::html(&page))
+    Ok((found, pager))
 }
 
 /// The rows of some runs.

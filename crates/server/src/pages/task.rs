@@ -1,11 +1,8 @@
 //! A task: whether its connection works, its settings, its accounts, and what is done to them.
 
 use askama::Template;
-use axum::{
-    extract::Query,
-    response::{IntoResponse, Redirect, Response},
-};
-use axum_extra::extract::Form;
+use axum::response::{IntoResponse, Redirect, Response};
+use axum_extra::extract::{Form, Query};
 use catalog::{
     Account, AccountFilter, AccountKey, AccountSort, Direction, Health, PageToken, RunCause,
     Status, StatusChange, Task, TaskId,
@@ -22,6 +19,7 @@ use crate::{
         runs::{Pager, RunRow, rows},
     },
     path::Path,
+    undo::Act,
     words::{Outcome, Pill, When, count, noun, service as service_words, size},
 };
 
@@ -54,6 +52,9 @@ struct Page {
     matching: u64,
     matching_words: String,
     columns: Columns,
+    shown: Shown,
+    choices: Vec<Choice>,
+    kept_for_columns: Vec<(&'static str, String)>,
     pager: Pager,
     runs: Vec<RunRow>,
 }
@@ -78,6 +79,26 @@ struct Column {
     href: String,
     /// `ascending`, `descending` or empty, as `aria-sort` has it.
     sorted: &'static str,
+}
+
+/// The columns that can be left out, by the names that addresses have for them.
+const COLUMNS: [(&str, &str); 6] = [
+    ("status", "Status"),
+    ("result", "Last result"),
+    ("backup", "Last backup"),
+    ("items", "Items"),
+    ("size", "Size"),
+    ("failures", "Failures"),
+];
+
+/// Which columns there are, in the order of [`COLUMNS`].
+struct Shown {
+    status: bool,
+    result: bool,
+    backup: bool,
+    items: bool,
+    size: bool,
+    failures: bool,
 }
 
 struct Row {
@@ -116,10 +137,18 @@ pub(crate) struct View {
     find: String,
     sort: String,
     order: String,
+    /// The columns that are shown; all when none is named.
+    column: Vec<String>,
     after: String,
 }
 
 impl View {
+    fn shows(&self, column: &str) -> bool {
+        let is_known = |name: &&String| COLUMNS.iter().any(|(known, _)| known == name);
+        let mut chosen = self.column.iter().filter(is_known).peekable();
+        chosen.peek().is_none() || chosen.any(|name| name == column)
+    }
+
     fn filter(&self) -> AccountFilter {
         AccountFilter {
             status: Status::from_word(&self.show),
@@ -142,31 +171,36 @@ impl View {
 
     /// The address of the table with this state, without the page.
     fn href(&self, task: TaskId) -> String {
+        format!("{}#accounts", self.page(task))
+    }
+
+    /// The same from the top of the page, where it says what was done.
+    fn page(&self, task: TaskId) -> String {
         match self.query().as_str() {
-            "" => format!("/tasks/{task}#accounts"),
-            query => format!("/tasks/{task}?{query}#accounts"),
+            "" => format!("/tasks/{task}"),
+            query => format!("/tasks/{task}?{query}"),
         }
     }
 
     fn query(&self) -> String {
         let mut query = url::form_urlencoded::Serializer::new(String::new());
-        for (name, value) in self.kept(true) {
+        for (name, value) in self.kept("") {
             query.append_pair(name, &value);
         }
         query.finish()
     }
 
-    /// What a form of the page has to hand on.
-    fn kept(&self, with_text: bool) -> Vec<(&'static str, String)> {
-        let all = [
+    /// What a form of the page has to hand on, besides the field that it sends itself.
+    fn kept(&self, besides: &str) -> Vec<(&'static str, String)> {
+        let fields = [
             ("show", &self.show),
             ("find", &self.find),
             ("sort", &self.sort),
             ("order", &self.order),
         ];
-        let wanted = all
-            .into_iter()
-            .filter(|(name, value)| !value.is_empty() && (with_text || *name != "find"));
+        let columns = self.column.iter().map(|column| ("column", column));
+        let all = fields.into_iter().chain(columns);
+        let wanted = all.filter(|(name, value)| !value.is_empty() && *name != besides);
         wanted.map(|(name, value)| (name, value.clone())).collect()
     }
 
@@ -301,7 +335,24 @@ async fn render(
         settings: form,
         accounts_words: format!("{} active of {}", count(active), count(all)),
         find: view.find.clone(),
-        kept: view.kept(false),
+        kept: view.kept("find"),
+        kept_for_columns: view.kept("column"),
+        shown: Shown {
+            status: view.shows("status"),
+            result: view.shows("result"),
+            backup: view.shows("backup"),
+            items: view.shows("items"),
+            size: view.shows("size"),
+            failures: view.shows("failures"),
+        },
+        choices: COLUMNS
+            .iter()
+            .map(|(value, words)| Choice {
+                value: (*value).to_owned(),
+                words: (*words).to_owned(),
+                chosen: view.shows(value),
+            })
+            .collect(),
         chips,
         empty: match all {
             0 if task.discovered_at.is_some() => (
@@ -456,7 +507,8 @@ pub(crate) async fn save(
 ) -> Result<Response, Problem> {
     let of = &signed.organization;
     let task = of.task(task).await?;
-    let before = TaskSettings::from_text(&task.settings).map_err(Problem::internal)?;
+    let old = TaskSettings::from_text(&task.settings).map_err(Problem::internal)?;
+    let before = old.to_text();
     let retain = fields.retain.trim();
     let days = match retain {
         "" => Ok(None),
@@ -473,9 +525,9 @@ pub(crate) async fn save(
         schedule: match known {
             Some((_, _, 0)) => Schedule::Manual,
             Some((_, _, times)) => Schedule::TimesADay(*times),
-            None => before.schedule.clone(),
+            None => old.schedule.clone(),
         },
-        ..before
+        ..old
     };
     if days.is_err() {
         let form = SettingsForm {
@@ -494,7 +546,15 @@ pub(crate) async fn save(
         .set_settings(of.id(), task.id, &settings)
         .await?;
     let back = Redirect::to(&format!("/tasks/{}", task.id)).into_response();
-    Ok(Flash::ok("The settings are saved.").after(back))
+    let flash = Flash::ok("The settings are saved.");
+    if before == settings.to_text() {
+        return Ok(flash.after(back));
+    }
+    let act = Act::Settings {
+        task: task.id,
+        before,
+    };
+    Ok(flash.with_undo(remember(&state, &signed, act)).after(back))
 }
 
 /// Backs up all active accounts.
@@ -561,7 +621,7 @@ pub(crate) async fn act(
             ..AccountFilter::default()
         }
     };
-    let back = Redirect::to(&view.href(task)).into_response();
+    let back = Redirect::to(&view.page(task)).into_response();
     if !is_everything && action.account.is_empty() {
         return Ok(Flash::warn("No account is selected.").after(back));
     }
@@ -581,12 +641,57 @@ pub(crate) async fn act(
         _ => return Err(Problem::Invalid("There is no such action.".to_owned())),
     };
     signed.note(&state, noted, task).await?;
+    let way_back = way_back(&signed, task, &filter, change).await?;
     let changed = of.change_status(task, &filter, change).await?;
-    let flash = match changed {
-        0 => Flash::warn(format!("None of the selected accounts could be {done}.")),
-        _ => Flash::ok(format!("{} {done}.", noun(changed, "account", "accounts"))),
+    if changed == 0 {
+        let text = format!("None of the selected accounts could be {done}.");
+        return Ok(Flash::warn(text).after(back));
+    }
+    let mut text = format!("{} {done}.", noun(changed, "account", "accounts"));
+    if change == StatusChange::Activate {
+        text.push_str(" They are backed up when the schedule next runs.");
+    }
+    let act = Act::Accounts {
+        task,
+        back: way_back,
+        at: view.page(task),
     };
+    let flash = Flash::ok(text).with_undo(remember(&state, &signed, act));
     Ok(flash.after(back))
+}
+
+/// What takes a change back that is about to be made: which accounts it will change, and what brings back the status that each has now.
+async fn way_back(
+    signed: &Signed,
+    task: TaskId,
+    filter: &AccountFilter,
+    change: StatusChange,
+) -> Result<Vec<(StatusChange, Vec<AccountKey>)>, Problem> {
+    let ways: &[(Status, StatusChange)] = match change {
+        StatusChange::Activate => &[
+            (Status::Inactive, StatusChange::Deactivate),
+            (Status::Paused, StatusChange::Pause),
+        ],
+        StatusChange::Pause => &[(Status::Active, StatusChange::Activate)],
+        StatusChange::Deactivate | StatusChange::Archive => &[],
+    };
+    let mut back = Vec::new();
+    for (now, way) in ways {
+        if filter.status.is_some_and(|status| status != *now) {
+            continue;
+        }
+        let those = AccountFilter {
+            status: Some(*now),
+            ..filter.clone()
+        };
+        back.push((*way, keys(signed, task, &those).await?));
+    }
+    Ok(back)
+}
+
+fn remember(state: &State, signed: &Signed, act: Act) -> String {
+    let now = state.clock().elapsed();
+    state.undos().remember(&signed.token_hash, act, now)
 }
 
 /// The keys of all accounts that a filter leaves.
@@ -624,6 +729,10 @@ fn read_view(query: &str) -> View {
             "find" => &mut view.find,
             "sort" => &mut view.sort,
             "order" => &mut view.order,
+            "column" => {
+                view.column.push(value.into_owned());
+                continue;
+            }
             _ => continue,
         };
         *field = value.into_owned();
@@ -642,11 +751,14 @@ mod tests {
             find: "Åse & co".to_owned(),
             sort: "size".to_owned(),
             order: "down".to_owned(),
+            column: vec!["items".to_owned(), "size".to_owned()],
             after: String::new(),
         };
         let again = read_view(&view.query());
         assert_eq!(again.query(), view.query());
         assert_eq!(again.find, view.find);
+        assert!(again.shows("size") && !again.shows("status"));
+        assert!(View::default().shows("status"));
         assert_eq!(again.filter().status, Some(Status::Active));
     }
 

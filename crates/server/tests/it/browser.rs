@@ -75,6 +75,10 @@ impl Browser {
         self.jar().insert(name.to_owned(), value.to_owned());
     }
 
+    pub(crate) fn url(&self) -> String {
+        self.url.clone()
+    }
+
     pub(crate) async fn get(&self, path: &str) -> Answer {
         self.send(self.request(Method::GET, path)).await
     }
@@ -106,17 +110,28 @@ impl Browser {
         self.client.request(method, url)
     }
 
-    pub(crate) async fn send(&self, request: RequestBuilder) -> Answer {
+    /// A request with the cookies, and with what shows that a page of the console sends it.
+    pub(crate) fn signed(&self, request: RequestBuilder) -> RequestBuilder {
+        let request = request
+            .header("origin", &self.url)
+            .header("sec-fetch-site", "same-origin");
+        self.with_cookies(request)
+    }
+
+    fn with_cookies(&self, request: RequestBuilder) -> RequestBuilder {
         let cookies = self
             .jar()
             .iter()
             .map(|(name, value)| format!("{name}={value}"))
             .collect::<Vec<_>>();
-        let request = match cookies.is_empty() {
+        match cookies.is_empty() {
             true => request,
             false => request.header("cookie", cookies.join("; ")),
-        };
-        let response = request.send().await.unwrap();
+        }
+    }
+
+    pub(crate) async fn send(&self, request: RequestBuilder) -> Answer {
+        let response = self.with_cookies(request).send().await.unwrap();
         let headers = response.headers().clone();
         for set in headers.get_all("set-cookie") {
             let set = set.to_str().unwrap();

@@ -1,0 +1,208 @@
+//! Messages as files: several of them, or a folder with the folders inside, as one ZIP that is made while it is sent.
+//!
+//! In memory is one message at a time and the list of names. A message that cannot be read ends the answer as broken off, so that no browser takes
+//! what came until then for a whole file; and a ZIP without its end opens nowhere. Nothing is compressed: most of a mail is so already.
+
+use std::io;
+
+use async_zip::{Compression, ZipDateTimeBuilder, ZipEntryBuilder, base::write::ZipFileWriter};
+use axum::{body::Body, response::Response};
+use axum_extra::extract::Form;
+use catalog::AccountKey;
+use futures_util::{StreamExt, stream};
+use jiff::tz::TimeZone;
+use model::ItemId;
+use serde::Deserialize;
+use tokio::io::{AsyncWrite, DuplexStream};
+use tokio_util::{io::ReaderStream, task::AbortOnDropHandle};
+use workload::mail::{Archive, Folder, MessageRef};
+
+use crate::{
+    Problem, Signed, State,
+    file_name::{Names, plain},
+    pages::message::{Headline, file},
+    path::Path,
+    words::count,
+};
+
+/// Messages of one ZIP: their names are kept until its end, and whoever wants more restores instead.
+const MESSAGES_MAX: u64 = 20_000;
+/// Bytes that are ready before the browser has taken them.
+const BUFFER_BYTES: usize = 256 * 1024;
+/// In the ZIP: what is not.
+const MISSING: &str = "Not in this ZIP.txt";
+
+/// What is wanted of a restore point: messages, or a folder.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Wanted {
+    point: String,
+    message: Vec<String>,
+    folder: String,
+    /// `folder` for the folder, else the messages.
+    what: String,
+}
+
+/// A message, and the folder in the ZIP that it goes into.
+struct Entry {
+    at: MessageRef,
+    folder: String,
+}
+
+/// Makes the ZIP and sends it.
+pub(crate) async fn zip(
+    state: State,
+    signed: Signed,
+    Path(account): Path<AccountKey>,
+    Form(wanted): Form<Wanted>,
+) -> Result<Response, Problem> {
+    let of = &signed.organization;
+    let row = of.account(account).await?;
+    let is_folder = wanted.what == "folder";
+    if !is_folder && wanted.message.is_empty() {
+        return Err(Problem::Invalid(
+            "No message is selected. Go back and tick the messages to download.".to_owned(),
+        ));
+    }
+    let archive = state
+        .service()
+        .archive(of.id(), account, Some(&wanted.point))
+        .await?;
+    let (entries, name, object) = if is_folder {
+        let folders = archive.folders().iter();
+        let top = folders.clone().find(|f| f.id.as_str() == wanted.folder);
+        let top = top.ok_or(Problem::NotFound)?;
+        let entries = of_folder(&archive, top).await?;
+        let name = format!("{} {}", row.name, top.display_name);
+        (entries, name, format!("{account} {}", top.id))
+    } else {
+        let entries = of_messages(&archive, &wanted.message).await?;
+        let object = format!("{account} {}", wanted.message.join(" "));
+        (entries, row.name, object)
+    };
+    signed.note(&state, "downloaded messages", object).await?;
+    let (writer, reader) = tokio::io::duplex(BUFFER_BYTES);
+    let work = AbortOnDropHandle::new(tokio::spawn(write(archive, entries, writer)));
+    // After the last byte it shows whether it was the last.
+    let end = stream::once(work).filter_map(async |ended| match ended {
+        Ok(Ok(())) => None,
+        Ok(Err(error)) => {
+            tracing::warn!(error = %error, "a download ended early");
+            Some(Err(error))
+        }
+        Err(panicked) => Some(Err(io::Error::other(panicked))),
+    });
+    let body = Body::from_stream(ReaderStream::new(reader).chain(end));
+    Ok(file(&format!("{name}.zip"), body))
+}
+
+async fn of_messages(archive: &Archive, ids: &[String]) -> Result<Vec<Entry>, Problem> {
+    let mut entries = Vec::new();
+    for id in ids {
+        let id = ItemId::new(id.clone()).map_err(|_| Problem::NotFound)?;
+        let at = archive.find(&id).await?.ok_or(Problem::NotFound)?;
+        entries.push(Entry {
+            at,
+            folder: String::new(),
+        });
+    }
+    Ok(entries)
+}
+
+async fn of_folder(archive: &Archive, top: &Folder) -> Result<Vec<Entry>, Problem> {
+    let folders = archive.below(top);
+    let messages: u64 = folders.iter().map(|folder| folder.messages).sum();
+    if messages > MESSAGES_MAX {
+        return Err(Problem::Conflict(format!(
+            "The folder has {} messages, and one download holds {} at most. Download the folders inside one by one, or restore it.",
+            count(messages),
+            count(MESSAGES_MAX)
+        )));
+    }
+    let paths = archive.paths();
+    let above = |id: &ItemId| {
+        paths
+            .iter()
+            .find(|(one, _)| one == id)
+            .map_or(0, |(_, path)| path.len())
+    };
+    let kept = above(&top.id).saturating_sub(1);
+    let mut entries = Vec::new();
+    for folder in folders {
+        let names = paths.iter().find(|(id, _)| *id == folder.id);
+        let names = names.map(|(_, path)| &path[kept.min(path.len())..]);
+        let folder_in_zip: String = names
+            .unwrap_or_default()
+            .iter()
+            .map(|name| format!("{}/", plain(name)))
+            .collect();
+        for at in archive.messages(&folder.id).await? {
+            entries.push(Entry {
+                at,
+                folder: folder_in_zip.clone(),
+            });
+        }
+    }
+    Ok(entries)
+}
+
+/// Writes the ZIP to its end, or breaks off.
+async fn write(archive: Archive, entries: Vec<Entry>, writer: DuplexStream) -> io::Result<()> {
+    let mut zip = Zip {
+        writer: ZipFileWriter::with_tokio(writer),
+        names: Names::default(),
+    };
+    let mut missing = String::new();
+    for entry in entries {
+        let message = archive.message(&entry.at).await.map_err(io::Error::other)?;
+        let headline = Headline::of(&message.json);
+        if message.has_mime {
+            zip.add(&entry.folder, &headline, &message.mime).await?;
+        } else {
+            let time = headline.received.map(|time| time.to_string());
+            let subject = plain(&headline.subject);
+            let time = time.unwrap_or_default();
+            missing.push_str(&format!("{}{subject}\t{time}\r\n", entry.folder));
+        }
+    }
+    if !missing.is_empty() {
+        let text = format!(
+            "Microsoft could not make files of these messages. They can be restored.\r\n\r\n{missing}"
+        );
+        let entry = ZipEntryBuilder::new(MISSING.into(), Compression::Stored);
+        let added = zip.writer.write_entry_whole(entry, text.as_bytes()).await;
+        added.map_err(io::Error::other)?;
+    }
+    zip.writer.close().await.map_err(io::Error::other)?;
+    Ok(())
+}
+
+struct Zip<W: AsyncWrite + Unpin> {
+    writer: async_zip::tokio::write::ZipFileWriter<W>,
+    names: Names,
+}
+
+impl<W: AsyncWrite + Unpin> Zip<W> {
+    async fn add(&mut self, folder: &str, headline: &Headline, mime: &[u8]) -> io::Result<()> {
+        let time = headline.received.map(|time| time.to_zoned(TimeZone::UTC));
+        let stem = match &time {
+            Some(time) => format!("{} {}", time.strftime("%Y-%m-%d %H%M"), headline.subject),
+            None => headline.subject.clone(),
+        };
+        let name = self.names.give(folder, &stem, "eml");
+        let mut entry = ZipEntryBuilder::new(name.into(), Compression::Stored);
+        // What ZIP can tell: from 1980 on.
+        if let Some(time) = time.filter(|time| (1980..2100).contains(&time.year())) {
+            let date = ZipDateTimeBuilder::new()
+                .year(time.year().into())
+                .month(time.month().unsigned_abs().into())
+                .day(time.day().unsigned_abs().into())
+                .hour(time.hour().unsigned_abs().into())
+                .minute(time.minute().unsigned_abs().into())
+                .second(time.second().unsigned_abs().into());
+            entry = entry.last_modification_date(date.build());
+        }
+        let added = self.writer.write_entry_whole(entry, mime).await;
+        added.map_err(io::Error::other)
+    }
+}

@@ -1,0 +1,523 @@
+//! What is in backups, by way of the console: looking, searching and downloading, on a mailbox that an emulated tenant holds and a worker has backed up.
+
+use std::{
+    collections::HashMap,
+    io::{Cursor, Read},
+    net::TcpListener,
+    num::NonZeroUsize,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use catalog::{
+    Account, AccountFilter, AccountSort, Direction, Organization, Status, StatusChange, TaskId,
+};
+use emulator::{Emulator, Running, World};
+use futures_util::StreamExt;
+use graph::Cloud;
+use model::{Clock, SystemClock, TenantId};
+use secrets::ServerKey;
+use server::State;
+use service::{Credential, NewCredential, Pace, Schedule, Service, TaskSettings, Which};
+use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
+use url::Url;
+
+use crate::{
+    browser::{Answer, Browser},
+    stage::PASSWORD,
+};
+
+/// Whatever a test waits for comes sooner, also on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// A console in which somebody is signed in, over one mailbox.
+struct Backed {
+    microsoft: Running,
+    service: Service,
+    organization: Organization,
+    task: TaskId,
+    account: Account,
+    browser: Browser,
+    folder: TempDir,
+}
+
+impl Backed {
+    /// Ada has a mailbox with these mails, and it is backed up.
+    async fn with(mails: &[String]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let inbox = folder.path().join("mail");
+        std::fs::create_dir_all(&inbox).unwrap();
+        for (number, mail) in mails.iter().enumerate() {
+            std::fs::write(inbox.join(format!("{number:03}")), mail).unwrap();
+        }
+        let world = emulator::Settings::new(World::new().mail("ada", inbox));
+        let microsoft = Emulator::start(world).await.unwrap();
+        let settings = service::Settings {
+            data: folder.path().join("data"),
+            database: format!("sqlite:{}", folder.path().join("catalog.db").display()),
+            cloud: Cloud::at(&microsoft.base_url).unwrap(),
+            instance: "test".to_owned(),
+            clock: SystemClock::shared(),
+            at_once: NonZeroUsize::MIN,
+            pace: Pace {
+                progress: Duration::from_millis(50),
+                look: Duration::from_millis(50),
+                ..Pace::default()
+            },
+        };
+        let service = Service::open(settings, ServerKey::random()).await.unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let settings = server::Settings {
+            public_url: Url::parse(&url).unwrap(),
+            proxy: None,
+            apps: std::collections::BTreeMap::new(),
+        };
+        let state = State::new(service.clone(), settings).unwrap();
+        let id = state
+            .found("Contoso", "Ada", "ada@example.com", PASSWORD)
+            .await
+            .unwrap();
+        let router = server::router(state);
+        tokio::spawn(server::serve(
+            listener,
+            router,
+            None,
+            CancellationToken::new(),
+        ));
+        let organization = service.catalog().organization(id);
+        let task = protect(&service, &organization, &microsoft).await;
+        let browser = Browser::new(&url);
+        browser.sign_in("ada@example.com").await;
+        let account = only_account(&organization, task).await;
+        let mut backed = Self {
+            microsoft,
+            service,
+            organization,
+            task,
+            account,
+            browser,
+            folder,
+        };
+        backed.back_up().await;
+        backed
+    }
+
+    /// Another backup.
+    async fn back_up(&mut self) {
+        let of = &self.organization;
+        let begun = self.service.backup_now(of.id(), self.task, Which::All);
+        let run = begun.await.unwrap();
+        let stop = CancellationToken::new();
+        let (service, told) = (self.service.clone(), stop.clone());
+        let worker = tokio::spawn(async move { service.work(told).await });
+        let clock = SystemClock::new();
+        while of.run(run).await.unwrap().finished_at.is_none() {
+            assert!(clock.elapsed() < PATIENCE, "a backup does not end");
+            clock.sleep(Duration::from_millis(20)).await;
+        }
+        stop.cancel();
+        worker.await.unwrap();
+        self.account = only_account(of, self.task).await;
+        assert!(self.account.snapshot.is_some());
+    }
+
+    /// A mail comes in.
+    fn arrives(&self, mail: &str) {
+        let mailbox = self.microsoft.tenant();
+        let mailbox = mailbox.mailbox(self.account.source.as_str().parse().unwrap());
+        let mailbox = mailbox.unwrap();
+        let mut mailbox = mailbox.lock().unwrap();
+        let inbox = mailbox.find_folder("inbox").unwrap();
+        let now = self.microsoft.now();
+        mailbox
+            .deliver(inbox, mail.as_bytes().to_vec().into(), now)
+            .unwrap();
+    }
+
+    fn path(&self, below: &str) -> String {
+        format!("/accounts/{}{below}", self.account.key)
+    }
+
+    /// The account's page, with the newest restore point and the inbox.
+    async fn page(&self) -> Answer {
+        let page = self.browser.get(&self.path("")).await;
+        assert_eq!(page.status, 200);
+        page
+    }
+
+    /// The form of the page as its button would send it: all messages ticked, or the folder.
+    async fn form(&self, what: &str) -> Vec<(String, String)> {
+        let page = self.page().await;
+        let csrf = page.field("csrf");
+        let (_, form) = page.text.split_once("/download\"").unwrap();
+        let form = Answer {
+            text: form.to_owned(),
+            ..page
+        };
+        let mut fields = vec![
+            ("csrf".to_owned(), csrf),
+            ("point".to_owned(), form.field("point")),
+            ("folder".to_owned(), form.field("folder")),
+            ("what".to_owned(), what.to_owned()),
+        ];
+        let ids = fields_of(&form.text, "message").into_iter();
+        fields.extend(ids.map(|id| ("message".to_owned(), id)));
+        fields
+    }
+
+    async fn download(&self, form: &[(String, String)]) -> reqwest::Response {
+        let fields = form
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()));
+        let fields: Vec<_> = fields.collect();
+        let form = self.browser.form(&self.path("/download"), &fields);
+        self.browser.signed(form).send().await.unwrap()
+    }
+
+    /// What the audit says was done, with how often.
+    async fn noted(&self) -> HashMap<String, usize> {
+        let mut noted = HashMap::new();
+        for entry in self.organization.audit(None, 1_000).await.unwrap() {
+            *noted.entry(entry.action).or_default() += 1;
+        }
+        noted
+    }
+
+    /// The packs of the account's repository.
+    fn packs(&self) -> Vec<PathBuf> {
+        let mut packs = files(&self.folder.path().join("data"));
+        packs.retain(|path| is_pack(path));
+        packs
+    }
+}
+
+fn is_pack(path: &Path) -> bool {
+    let name = path.file_name().unwrap().to_string_lossy();
+    let folder = path
+        .parent()
+        .unwrap()
+        .file_name()
+        .unwrap()
+        .to_string_lossy();
+    name.len() == 64 && folder.len() == 2 && name.starts_with(&*folder)
+}
+
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        match path.is_dir() {
+            true => found.extend(files(&path)),
+            false => found.push(path),
+        }
+    }
+    found
+}
+
+/// The values of all fields with a name.
+fn fields_of(text: &str, name: &str) -> Vec<String> {
+    let field = format!("name=\"{name}\" value=\"");
+    let parts = text.split(&field).skip(1);
+    parts
+        .map(|part| crate::browser::unescape(part.split('"').next().unwrap()))
+        .collect()
+}
+
+async fn protect(service: &Service, of: &Organization, microsoft: &Running) -> TaskId {
+    let credential = NewCredential {
+        service: model::Service::Exchange,
+        tenant: TenantId::new(microsoft.tenant_id.to_string()).unwrap(),
+        tenant_name: String::new(),
+        client_id: microsoft.client_id.to_string(),
+        credential: Credential::Secret(microsoft.client_secret.clone().into()),
+    };
+    let connection = service.connect(of.id(), credential).await.unwrap();
+    service.check_connection(of.id(), connection).await.unwrap();
+    let settings = TaskSettings {
+        schedule: Schedule::Manual,
+        ..TaskSettings::default()
+    };
+    let task = service
+        .add_task(of.id(), connection, "Mail", &settings)
+        .await
+        .unwrap();
+    service.discover(of.id(), task).await.unwrap();
+    of.change_status(task, &AccountFilter::default(), StatusChange::Activate)
+        .await
+        .unwrap();
+    task
+}
+
+async fn only_account(of: &Organization, task: TaskId) -> Account {
+    let (sort, filter) = (AccountSort::Name, AccountFilter::default());
+    let page = of
+        .accounts(task, &filter, sort, Direction::Ascending, None, 2)
+        .await
+        .unwrap();
+    assert_eq!(page.rows.len(), 1);
+    page.rows.into_iter().next().unwrap()
+}
+
+fn mail(number: usize, subject: &str) -> String {
+    format!(
+        "Received: from x by y; Tue, 2 Jun 2026 10:{number:02}:00 +0000\r\nFrom: Zoe <zoe@example.com>\r\nTo: ada@example.com\r\n\
+         Subject: {subject}\r\nMessage-ID: <{number}@example.com>\r\nDate: Tue, 2 Jun 2026 09:59:00 +0000\r\n\r\nThis is mail {number}.\r\n"
+    )
+}
+
+/// The files of a ZIP, as another program reads them.
+fn unzip(bytes: Vec<u8>) -> Vec<(String, String)> {
+    let mut archive = zip::ZipArchive::new(Cursor::new(bytes)).unwrap();
+    let mut files = Vec::new();
+    for number in 0..archive.len() {
+        let mut file = archive.by_index(number).unwrap();
+        let mut text = String::new();
+        file.read_to_string(&mut text).unwrap();
+        files.push((file.name().unwrap().into_owned(), text));
+    }
+    files.sort();
+    files
+}
+
+/// abuse 71: names that strangers choose stay inside the ZIP and never meet.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn messages_are_downloaded_as_one_zip_with_safe_names() {
+    let mails = [
+        mail(1, "Report"),
+        mail(1, "REPORT"),
+        mail(2, "../../etc/passwd"),
+        mail(3, "=?utf-8?q?=E2=80=AEgpj.exe?="),
+    ];
+    let backed = Backed::with(&mails).await;
+    for what in ["messages", "folder"] {
+        let response = backed.download(&backed.form(what).await).await;
+        assert_eq!(response.status(), 200);
+        let disposition = response.headers()["content-disposition"].to_str().unwrap();
+        assert!(disposition.contains(".zip\""), "{disposition}");
+        assert_eq!(
+            response.headers()["content-type"],
+            "application/octet-stream"
+        );
+        let files = unzip(response.bytes().await.unwrap().to_vec());
+        let names: Vec<&str> = files.iter().map(|(name, _)| name.as_str()).collect();
+        let stems = [
+            "2026-06-02 1001 REPORT",
+            "2026-06-02 1001 Report",
+            "2026-06-02 1002 .._.._etc_passwd",
+            "2026-06-02 1003 _gpj.exe",
+        ];
+        assert_eq!(names.len(), stems.len(), "{names:?}");
+        for (name, text) in &files {
+            let name = match what {
+                "folder" => name.strip_prefix("Inbox/").unwrap(),
+                _ => name,
+            };
+            assert!(!name.contains('/'), "{name}");
+            let stem = name.strip_suffix(".eml").unwrap().trim_end_matches(" (2)");
+            assert!(stems.contains(&stem), "{name}");
+            assert!(text.contains("This is mail"), "{name}: {text}");
+        }
+        assert!(
+            names.iter().any(|name| name.ends_with(" (2).eml")),
+            "{names:?}"
+        );
+    }
+    assert_eq!(backed.noted().await.get("downloaded messages"), Some(&2));
+}
+
+/// What was lost in the midst must not look like a whole file.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_download_that_meets_damage_breaks_off() {
+    let mut backed = Backed::with(&[mail(1, "First")]).await;
+    let old = backed.packs();
+    backed.arrives(&format!("{}{}", mail(2, "Second"), noise(200_000)));
+    backed.back_up().await;
+    let mut new = backed.packs();
+    new.retain(|pack| !old.contains(pack));
+    let form = backed.form("folder").await;
+    let whole = backed.download(&form).await;
+    assert_eq!(unzip(whole.bytes().await.unwrap().to_vec()).len(), 2);
+
+    // The middle of the largest pack is the middle of the second message.
+    let pack = new.iter().max_by_key(|pack| length(pack)).unwrap();
+    let mut bytes = std::fs::read(pack).unwrap();
+    assert!(bytes.len() > 100_000);
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::remove_file(pack).unwrap();
+    std::fs::write(pack, bytes).unwrap();
+    let response = backed.download(&form).await;
+    assert_eq!(response.status(), 200);
+    let mut stream = response.bytes_stream();
+    let (mut had, mut broke_off) = (Vec::new(), false);
+    while let Some(part) = stream.next().await {
+        match part {
+            Ok(part) => had.extend_from_slice(&part),
+            Err(_) => broke_off = true,
+        }
+    }
+    assert!(broke_off, "{} bytes look whole", had.len());
+    assert!(zip::ZipArchive::new(Cursor::new(had)).is_err());
+}
+
+fn length(path: &Path) -> u64 {
+    std::fs::metadata(path).unwrap().len()
+}
+
+/// Letters that nothing compresses much.
+fn noise(letters: usize) -> String {
+    let mut state = 1_u32;
+    let letters = (0..letters).map(|_| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        char::from(b'a' + (state >> 24) as u8 % 26)
+    });
+    letters.collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_look_at_a_message_is_noted_once() {
+    let backed = Backed::with(&[mail(1, "Hello")]).await;
+    let page = backed.page().await;
+    let (_, link) = page.text.split_once("<li><input").unwrap();
+    let (_, link) = link.split_once("href=\"").unwrap();
+    let link = crate::browser::unescape(link.split('"').next().unwrap());
+    let message = backed.browser.get(&link).await;
+    assert!(message.has("Hello"));
+    let (_, frame) = message.text.split_once("<iframe").unwrap();
+    let (_, frame) = frame.split_once("src=\"").unwrap();
+    let frame = crate::browser::unescape(frame.split('"').next().unwrap());
+    let body = backed.browser.get(&frame).await;
+    assert!(body.text.contains("mail&#32;1."), "{}", body.text);
+    assert_eq!(backed.noted().await.get("looked at a message"), Some(&1));
+    // Somebody else, who asks for the frame alone, is noted.
+    let other = Browser::new(&backed.browser.url());
+    other.sign_in("ada@example.com").await;
+    assert_eq!(other.get(&frame).await.status, 200);
+    assert_eq!(backed.noted().await.get("looked at a message"), Some(&2));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_account_is_searched_as_of_a_restore_point() {
+    let mails = [
+        mail(1, "Budget for June"),
+        mail(2, "Lunch"),
+        mail(3, "The budget"),
+    ];
+    let mut backed = Backed::with(&mails).await;
+    let first = backed.account.snapshot.clone().unwrap();
+    backed.arrives(&mail(4, "Budget again"));
+    backed.back_up().await;
+    let search = async |query: &str| {
+        let page = backed
+            .browser
+            .get(&backed.path(&format!("/search?{query}")))
+            .await;
+        assert_eq!(page.status, 200, "{query}");
+        page
+    };
+    let empty = search("").await;
+    assert!(empty.has("What are you looking for?"));
+    let now = search("words=budget").await;
+    assert!(now.has("3 messages found") && now.has("Everything has been looked at"));
+    assert!(now.has("Budget again") && !now.has("Lunch"));
+    let then = search(&format!("words=BUDGET+zoe&point={first}")).await;
+    assert!(
+        then.has("2 messages found") && !then.has("Budget again"),
+        "{}",
+        then.text
+    );
+    assert!(search("from=2026-06-02&to=2026-06-02").await.has("Lunch"));
+    assert!(
+        search("words=lunch&to=2026-06-01")
+            .await
+            .has("Nothing found")
+    );
+    assert!(
+        search("from=2026-06-02&to=2026-06-01")
+            .await
+            .has("exchange them")
+    );
+    assert_eq!(backed.noted().await.get("searched an account"), Some(&4));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_done_to_accounts_and_settings_can_be_taken_back() {
+    let backed = Backed::with(&[mail(1, "Hello")]).await;
+    let (browser, task) = (&backed.browser, format!("/tasks/{}", backed.task));
+    let key = backed.account.key.to_string();
+    let csrf = browser.csrf().await;
+    let act = [("csrf", csrf.as_str()), ("do", "pause"), ("account", &key)];
+    let to = browser.post(&format!("{task}/accounts"), &act).await;
+    let page = browser.get(to.location()).await;
+    assert!(page.has("1 account paused."));
+    let status = async || only_account(&backed.organization, backed.task).await.status;
+    assert_eq!(status().await, Status::Paused);
+    let undo = page.field("id");
+    let fields = [("csrf", csrf.as_str()), ("id", undo.as_str())];
+    let to = browser.post("/undo", &fields).await;
+    assert!(
+        browser
+            .get(to.location())
+            .await
+            .has("1 account is as before.")
+    );
+    assert_eq!(status().await, Status::Active);
+    let to = browser.post("/undo", &fields).await;
+    assert!(
+        browser
+            .get(to.location())
+            .await
+            .has("Nothing was taken back")
+    );
+
+    let save = [("csrf", csrf.as_str()), ("retain", "30"), ("schedule", "4")];
+    let to = browser.post(&format!("{task}/settings"), &save).await;
+    let page = browser.get(to.location()).await;
+    let settings = async || {
+        backed
+            .organization
+            .task(backed.task)
+            .await
+            .unwrap()
+            .settings
+    };
+    let kept = TaskSettings::from_text(&settings().await).unwrap();
+    assert_eq!((kept.retain_archived_days, kept.index), (Some(30), false));
+    let undo = page.field("id");
+    let fields = [("csrf", csrf.as_str()), ("id", undo.as_str())];
+    let to = browser.post("/undo", &fields).await;
+    assert!(
+        browser
+            .get(to.location())
+            .await
+            .has("The settings are as before.")
+    );
+    let kept = TaskSettings::from_text(&settings().await).unwrap();
+    assert_eq!((kept.retain_archived_days, kept.index), (None, true));
+    assert_eq!(kept.schedule, Schedule::Manual);
+}
+
+/// abuse 79, 102: the file has every entry, with what proves it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_audit_is_a_file_with_every_entry() {
+    let backed = Backed::with(&[mail(1, "Hello")]).await;
+    let file = backed.browser.get("/audit.csv").await;
+    assert_eq!(file.status, 200);
+    assert!(file.header("content-disposition").contains(".csv\""));
+    let mut reader = csv::Reader::from_reader(file.text.as_bytes());
+    let rows: Vec<csv::StringRecord> = reader.records().map(Result::unwrap).collect();
+    let entries = backed.organization.audit(None, 1_000).await.unwrap();
+    assert_eq!(rows.len(), entries.len());
+    for (row, entry) in rows.iter().zip(&entries) {
+        assert_eq!(row[0], entry.number.to_string());
+        assert_eq!(
+            (&row[4], &row[7]),
+            (entry.action.as_str(), entry.hash.as_str())
+        );
+    }
+    assert_eq!(&rows[0][4], "exported the audit");
+    assert_eq!(&rows[0][3], "Ada");
+}
