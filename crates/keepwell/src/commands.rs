@@ -37,8 +37,13 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<Verdict> {
             Command::Repository(command) => unless_interrupted(repository::run(command)).await,
         }
     });
-    runtime.shutdown_timeout(ENDING_MAX);
+    end(runtime);
     outcome
+}
+
+/// Ends what is left to do, but for what computes or waits for a file system, which nothing can end: it ends with the process.
+fn end(runtime: Runtime) {
+    runtime.shutdown_timeout(ENDING_MAX);
 }
 
 /// Logs go to standard error, warnings only unless `RUST_LOG` asks for more.
@@ -50,4 +55,29 @@ fn start_logging() {
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
         .init();
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::mpsc, thread};
+
+    use super::*;
+
+    /// Abuse 67.
+    #[test]
+    fn what_nothing_can_end_does_not_keep_the_process() -> anyhow::Result<()> {
+        let runtime = Runtime::new()?;
+        let (goes_on, hangs) = mpsc::channel::<()>();
+        runtime.spawn_blocking(move || {
+            hangs.recv().ok();
+        });
+        let (ended, ends) = mpsc::channel();
+        thread::spawn(move || {
+            end(runtime);
+            ended.send(())
+        });
+        let outcome = ends.recv_timeout(Duration::from_secs(60));
+        drop(goes_on);
+        outcome.context("it waits for the end of what hangs")
+    }
 }
