@@ -407,15 +407,6 @@ pub(crate) async fn close_if_over(
     .fetch_optional(&mut *c)
     .await
     .map_err(sql("look at a run"))?;
-    // Whoever queues a job for one of these accounts meanwhile waits, or the job is seen below.
-    sqlx::query(AssertSqlSafe(format!(
-        "SELECT id FROM accounts WHERE last_result IN ('scheduled', 'in progress')
-           AND id IN (SELECT account_id FROM jobs WHERE run_id = $1 AND state = 'cancelled') ORDER BY id {lock}"
-    )))
-    .bind(run)
-    .fetch_all(&mut *c)
-    .await
-    .map_err(sql("look at cancelled accounts"))?;
     sqlx::query(
         "UPDATE accounts SET last_result = CASE WHEN failures > 0 THEN 'partial' WHEN last_success_at > 0 THEN 'success' ELSE 'never run' END
          WHERE last_result IN ('scheduled', 'in progress')
