@@ -27,6 +27,11 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         "what is gone for good",
         include_str!("../migrations/0004_what_is_gone_for_good.sql"),
     ),
+    (
+        5,
+        "api tokens",
+        include_str!("../migrations/0005_api_tokens.sql"),
+    ),
 ];
 
 /// Statements under way at once. PostgreSQL allows 100 connections by default, which several processes share; SQLite has one writer anyway.

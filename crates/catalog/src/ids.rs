@@ -44,6 +44,8 @@ ids! {
     OrganizationId,
     /// A person who signs in.
     UserId,
+    /// An API token.
+    ApiTokenId,
     /// A connection.
     ConnectionId,
     /// A backup task.

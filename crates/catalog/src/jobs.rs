@@ -19,6 +19,7 @@ use crate::{
     error::sql,
     failures, ids,
     runs::close_if_over,
+    statement::Statement,
     time::{ever, micros, timestamp},
     words::words,
 };
@@ -338,6 +339,33 @@ impl Organization {
         .fetch_all(&self.catalog.pool)
         .await
         .map_err(sql("list jobs"))?;
+        found.iter().map(row).collect()
+    }
+
+    /// The jobs of a run after the one that is named, as they were queued.
+    ///
+    /// # Errors
+    /// When the database cannot be asked.
+    pub async fn jobs_in_order(
+        &self,
+        run: RunId,
+        after: Option<JobId>,
+        rows: u32,
+    ) -> Result<Vec<Job>> {
+        let mut query = Statement::new("SELECT * FROM jobs WHERE organization_id = ");
+        query
+            .bind(self.id.to_string())
+            .push(" AND run_id = ")
+            .bind(run.to_string());
+        if let Some(after) = after {
+            query.push(" AND id > ").bind(after.to_string());
+        }
+        query.push(" ORDER BY id LIMIT ").bind(i64::from(rows));
+        let found = query
+            .build()
+            .fetch_all(&self.catalog.pool)
+            .await
+            .map_err(sql("list jobs in order"))?;
         found.iter().map(row).collect()
     }
 

@@ -1,4 +1,4 @@
-//! The control plane: organizations, users, sessions, connections, tasks, accounts, runs, jobs, failures and the audit, in SQL.
+//! The control plane: organizations, users, sessions, API tokens, connections, tasks, accounts, runs, jobs, failures and the audit, in SQL.
 //!
 //! It is who, what and when; the backed-up data and the truth about it lie in the repositories, so that a lost database loses nothing that
 //! cannot be rebuilt. One SQL text serves SQLite and PostgreSQL; the few fragments that differ are in `dialect`.
@@ -9,6 +9,7 @@
 //! There is no time, no randomness but that of new ids, and no key here: who calls says what time it is, and hands in what is sealed already.
 
 mod accounts;
+mod api_tokens;
 mod audit;
 mod connections;
 mod database;
@@ -32,12 +33,15 @@ pub use accounts::{
     Account, AccountFilter, AccountSort, AccountTotals, Discovered, LastResult, Status,
     StatusChange,
 };
+pub use api_tokens::{ApiToken, NewApiToken};
 pub use audit::{AuditEntry, ChainCheck, NewAudit};
 pub use connections::{Connection, CredentialKind, Health, NewConnection};
 pub use database::Catalog;
 pub use error::{Error, Kind, Result};
 pub use failures::{Failure, ItemReport};
-pub use ids::{AccountKey, ConnectionId, FailureId, JobId, OrganizationId, RunId, TaskId, UserId};
+pub use ids::{
+    AccountKey, ApiTokenId, ConnectionId, FailureId, JobId, OrganizationId, RunId, TaskId, UserId,
+};
 pub use jobs::{
     Claim, Finished, Job, JobKind, JobResult, JobState, Lease, NewJob, Progress, Wanted,
 };

@@ -25,6 +25,15 @@ words! {
     }
 }
 
+impl Role {
+    /// What somebody may who may only what both allow.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        // From the one that may most to the one that may least.
+        self.max(other)
+    }
+}
+
 /// A user who is to be made.
 #[derive(Clone, Debug)]
 pub struct NewUser {

@@ -1,8 +1,8 @@
 //! What belongs to one organization cannot be named through another.
 
 use catalog::{
-    AccountFilter, AccountSort, Direction, Error, Health, JobKind, NewJob, NewTask, RunCause,
-    StatusChange, TaskId, Wanted,
+    AccountFilter, AccountSort, Direction, Error, Health, JobKind, NewApiToken, NewJob, NewTask,
+    Role, RunCause, StatusChange, TaskId, Wanted,
 };
 use secrets::Sealed;
 
@@ -21,6 +21,17 @@ on_both! {
         missing(us.user(theirs.user).await.as_ref().err());
         missing(us.set_password(theirs.user, "stolen").await.as_ref().err());
         missing(us.disable_user(theirs.user).await.as_ref().err());
+        let token = NewApiToken {
+            user: theirs.user,
+            name: "Reports".to_owned(),
+            role: Role::Auditor,
+            token_hash: "hash".to_owned(),
+            expires_at: at(100),
+        };
+        missing(us.add_api_token(&token, at(2)).await.as_ref().err());
+        let token = theirs.organization.add_api_token(&token, at(2)).await.unwrap();
+        missing(us.revoke_api_token(token, at(3)).await.as_ref().err());
+        assert!(us.api_tokens().await.unwrap().is_empty());
         missing(us.connection(theirs.connection).await.as_ref().err());
         missing(us.set_health(theirs.connection, &Sealed::from_text("credential".to_owned()), Health::Disconnected, "", at(2)).await.as_ref().err());
         missing(us.task(theirs.task).await.as_ref().err());
@@ -46,6 +57,7 @@ on_both! {
             assert_eq!(us.change_status(task, &by_key, StatusChange::Activate).await.unwrap(), 0);
         }
         assert!(us.jobs(run, 10).await.unwrap().is_empty());
+        assert!(us.jobs_in_order(run, None, 10).await.unwrap().is_empty());
         assert_eq!(us.run_totals(run).await.unwrap().jobs, 0);
         assert!(us.runs(theirs.task, None, 10).await.unwrap().is_empty());
         assert!(us.failures(keys[0], None, 10).await.unwrap().is_empty());

@@ -1,6 +1,6 @@
 //! Users and their sessions.
 
-use catalog::{ChainCheck, Error, NewSession, OrganizationId, Role};
+use catalog::{ApiTokenId, ChainCheck, Error, NewApiToken, NewSession, OrganizationId, Role};
 use jiff::Timestamp;
 
 use crate::stage::{Stage, at, on_both, organization, user};
@@ -43,6 +43,46 @@ on_both! {
         begin("d", 20_000).await;
         tenant.organization.set_password(tenant.user, "other").await.unwrap();
         assert!(!is_there("d", 20_001).await);
+    }
+
+    async fn an_api_token_ends_by_time_by_revocation_and_with_its_user(stage: Stage) {
+        let tenant = stage.tenant("anna").await;
+        let us = &tenant.organization;
+        let add = async |hash: &str| {
+            let new = NewApiToken {
+                user: tenant.user,
+                name: "Reports".to_owned(),
+                role: Role::Auditor,
+                token_hash: hash.to_owned(),
+                expires_at: at(10_000),
+            };
+            us.add_api_token(&new, at(0)).await.unwrap()
+        };
+        let find = async |hash: &str, now: i64| stage.catalog.api_token(hash, at(now)).await.unwrap();
+        let (a, b) = (add("a").await, add("b").await);
+        let (token, user) = find("a", 10).await.unwrap();
+        assert_eq!((token.id, token.role, token.used_at), (a, Role::Auditor, None));
+        assert_eq!((user.id, user.role), (tenant.user, Role::Administrator));
+        // Its use is noted once a minute.
+        assert_eq!(find("a", 20).await.unwrap().0.used_at, Some(at(10)));
+        assert_eq!(find("a", 69).await.unwrap().0.used_at, Some(at(10)));
+        find("a", 70).await.unwrap();
+        assert_eq!(find("a", 71).await.unwrap().0.used_at, Some(at(70)));
+        assert!(find("a", 9_999).await.is_some());
+        assert!(find("a", 10_000).await.is_none());
+        us.revoke_api_token(b, at(30)).await.unwrap();
+        us.revoke_api_token(b, at(40)).await.unwrap();
+        assert!(find("b", 41).await.is_none());
+        // The newest first, and a revoked one is still there to be named.
+        let all = us.api_tokens().await.unwrap();
+        let all: Vec<_> = all.iter().map(|token| (token.id, token.revoked_at)).collect();
+        assert_eq!(all, [(b, Some(at(30))), (a, None)]);
+        us.add_user(&crate::stage::user("bob"), at(50)).await.unwrap();
+        us.disable_user(tenant.user).await.unwrap();
+        assert!(find("a", 51).await.is_none());
+        assert!(find("c", 51).await.is_none());
+        let nothing = us.revoke_api_token(ApiTokenId::new(), at(60)).await;
+        assert!(matches!(nothing, Err(Error::NotFound(_))), "{nothing:?}");
     }
 
     async fn an_address_signs_in_one_person_whatever_its_case(stage: Stage) {
