@@ -5,7 +5,7 @@ use axum::{
     extract::Request,
     http::{
         HeaderMap, Method, StatusCode,
-        header::{ACCEPT, CONTENT_TYPE, HOST, ORIGIN},
+        header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, ORIGIN},
     },
     middleware::Next,
     response::{IntoResponse, Redirect, Response},
@@ -14,8 +14,11 @@ use url::form_urlencoded;
 
 use crate::{
     Problem, Signed, State, Who,
+    attempts::TRIES_OF_A_NETWORK,
     cookies::{self, Cookies},
-    page, token,
+    page,
+    peer::Peer,
+    token::{self, Token},
 };
 
 /// A form's bytes: a page of selected accounts takes a few thousand, a pasted certificate as many.
@@ -57,15 +60,7 @@ pub(crate) async fn host(state: State, request: Request, next: Next) -> Response
     if named.is_some_and(|named| named.eq_ignore_ascii_case(&state.public().host)) {
         return next.run(request).await;
     }
-    let text = format!(
-        "The console is at {} and at no other address.",
-        state.public().origin
-    );
-    (
-        StatusCode::MISDIRECTED_REQUEST,
-        page::notice("Another address", &text),
-    )
-        .into_response()
+    Problem::Elsewhere(state.public().origin.clone()).into_response()
 }
 
 /// Lets through what changes nothing, and forms of our own pages (abuse 86).
@@ -154,6 +149,41 @@ pub(crate) async fn allowed(state: State, who: Who, mut request: Request, next: 
         }
         Ok(Some(_)) => Problem::Forbidden.into_response(),
         Ok(None) => to_sign_in(&request),
+        Err(problem) => problem.into_response(),
+    }
+}
+
+/// Lets through programs that the route is for, and hands the handler for whom they act. Cookies do not matter: a page elsewhere can make a browser
+/// send them, but not a token.
+pub(crate) async fn bearer(state: State, who: Who, mut request: Request, next: Next) -> Response {
+    if who == Who::Anybody {
+        return next.run(request).await;
+    }
+    let Some(brought) = request.headers().get(AUTHORIZATION) else {
+        return Problem::Unauthorized.into_response();
+    };
+    let token = brought.to_str().ok().and_then(Token::read_bearer);
+    let found = match token {
+        Some(token) => Signed::find_program(&state, &token).await,
+        None => Ok(None),
+    };
+    match found {
+        Ok(Some(signed)) if who.includes(signed.user.role) => {
+            request.extensions_mut().insert(signed);
+            next.run(request).await
+        }
+        Ok(Some(_)) => Problem::Forbidden.into_response(),
+        Ok(None) => {
+            // Only what is wrong is counted: one program with an old token does not shut out the others of its network.
+            let Peer(peer) = Peer::of(&state, request.extensions(), request.headers());
+            let (what, now) = (format!("token from {peer}"), state.clock().elapsed());
+            let counted = state.attempts().begin(&what, TRIES_OF_A_NETWORK, now);
+            match counted {
+                Ok(()) => Problem::Unauthorized,
+                Err(wait) => Problem::TooOften(wait.as_secs() + 1),
+            }
+            .into_response()
+        }
         Err(problem) => problem.into_response(),
     }
 }

@@ -1,4 +1,4 @@
-//! The console: pages over HTTP, and everything that stands between a browser and what an organization owns.
+//! The console: pages over HTTP, the interface to programs, and everything that stands between whoever calls and what an organization owns.
 //!
 //! Every address is a row of the table in `routes`, which says who may call it; the layers around it (in `guard`) check host, origin, form token,
 //! session and role before a handler sees anything. A handler gets at an organization only through [`Signed`], so nobody else's can be named. It
@@ -7,6 +7,7 @@
 //! What a running service does is not decided here, no SQL is written and no other HTTP is spoken. Pages work without script; names come from
 //! tenants and are hostile until a template has escaped them.
 
+mod api;
 mod assets;
 mod attempts;
 mod certificate;

@@ -18,5 +18,6 @@ pub(crate) mod sign_in;
 pub(crate) mod sign_up;
 pub(crate) mod strip;
 pub(crate) mod task;
+pub(crate) mod tokens;
 pub(crate) mod undo;
 pub(crate) mod wizard;

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use axum::{
     extract::{ConnectInfo, FromRequestParts},
-    http::{HeaderMap, request::Parts},
+    http::{Extensions, HeaderMap, request::Parts},
 };
 
 use crate::State;
@@ -13,16 +13,23 @@ use crate::State;
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Peer(pub(crate) String);
 
+impl Peer {
+    /// Of a request with these extensions and headers.
+    pub(crate) fn of(state: &State, extensions: &Extensions, headers: &HeaderMap) -> Self {
+        let connection = extensions.get::<ConnectInfo<SocketAddr>>();
+        let address = connection.map(|ConnectInfo(address)| address.ip());
+        Self(match address {
+            Some(address) => network(client(address, state.proxy(), headers)),
+            None => String::new(),
+        })
+    }
+}
+
 impl FromRequestParts<State> for Peer {
     type Rejection = std::convert::Infallible;
 
     async fn from_request_parts(parts: &mut Parts, state: &State) -> Result<Self, Self::Rejection> {
-        let connection = parts.extensions.get::<ConnectInfo<SocketAddr>>();
-        let address = connection.map(|ConnectInfo(address)| address.ip());
-        Ok(Self(match address {
-            Some(address) => network(client(address, state.proxy(), &parts.headers)),
-            None => String::new(),
-        }))
+        Ok(Self::of(state, &parts.extensions, &parts.headers))
     }
 }
 

@@ -6,7 +6,10 @@
 use std::{error::Error as StdError, sync::Arc};
 
 use axum::{
-    http::{StatusCode, header::RETRY_AFTER},
+    http::{
+        HeaderValue, StatusCode,
+        header::{RETRY_AFTER, WWW_AUTHENTICATE},
+    },
     response::{IntoResponse, Response},
 };
 
@@ -17,8 +20,14 @@ use crate::page;
 pub enum Problem {
     /// There is no such thing here, or it is somebody else's.
     NotFound,
-    /// The user's role does not allow it.
+    /// There is no token, or none that is valid.
+    Unauthorized,
+    /// The role does not allow it.
     Forbidden,
+    /// The address takes another method.
+    AnotherMethod,
+    /// The console is at this origin, and at no other.
+    Elsewhere(String),
     /// What was sent cannot be; the words say why.
     Invalid(String),
     /// It is there already, or has changed meanwhile; the words say what.
@@ -37,12 +46,29 @@ impl Problem {
         Self::Internal(Arc::new(cause))
     }
 
-    fn told(&self) -> (StatusCode, &'static str, String) {
+    /// Status, title and text.
+    pub(crate) fn told(&self) -> (StatusCode, &'static str, String) {
         match self {
             Self::NotFound => (
                 StatusCode::NOT_FOUND,
                 "Not found",
                 "There is nothing here, or it belongs to another organization.".to_owned(),
+            ),
+            Self::Unauthorized => (
+                StatusCode::UNAUTHORIZED,
+                "Not signed in",
+                "Send an API token that is valid, as `Authorization: Bearer kw_…`. Tokens are made in the console's settings."
+                    .to_owned(),
+            ),
+            Self::AnotherMethod => (
+                StatusCode::METHOD_NOT_ALLOWED,
+                "Another method",
+                "The address does not take this method.".to_owned(),
+            ),
+            Self::Elsewhere(origin) => (
+                StatusCode::MISDIRECTED_REQUEST,
+                "Another address",
+                format!("The console is at {origin} and at no other address."),
             ),
             Self::Forbidden => (
                 StatusCode::FORBIDDEN,
@@ -84,9 +110,19 @@ impl IntoResponse for Problem {
         }
         let (status, title, text) = self.told();
         let mut response = (status, page::notice(title, &text)).into_response();
-        if let Self::TooOften(seconds) = self {
-            response.headers_mut().insert(RETRY_AFTER, seconds.into());
+        match &self {
+            Self::TooOften(seconds) => {
+                let seconds = *seconds;
+                response.headers_mut().insert(RETRY_AFTER, seconds.into());
+            }
+            Self::Unauthorized => {
+                let scheme = HeaderValue::from_static("Bearer");
+                response.headers_mut().insert(WWW_AUTHENTICATE, scheme);
+            }
+            _ => {}
         }
+        // For programs, who are told the same as JSON.
+        response.extensions_mut().insert(self);
         response
     }
 }

@@ -1,4 +1,4 @@
-//! Every address of the console: method, path, who may, and what answers. A test walks this table.
+//! Every address of the console and of the interface to programs: method, path, who may, and what answers. Tests walk this table.
 
 use axum::{
     Router,
@@ -9,8 +9,17 @@ use axum::{
     routing::{MethodFilter, MethodRouter, on},
 };
 use catalog::Role;
+use utoipa_axum::{router::UtoipaMethodRouter, routes};
 
-use crate::{Problem, State, assets, guard, headers, health, pages, pages::wizard};
+use crate::{
+    Problem, State,
+    api::{self, answer::problems, document::Description},
+    assets, guard, headers, health, pages,
+    pages::wizard,
+};
+
+/// What lies below this is the interface to programs.
+const API: &str = "/api";
 
 /// Who may call an address.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -38,17 +47,27 @@ impl Who {
 /// A row of the table, for tests and documents.
 #[derive(Clone, Debug)]
 pub struct RouteInfo {
-    /// GET or POST.
+    /// GET, POST or PUT.
     pub method: Method,
     /// The path; what changes is in braces.
-    pub path: &'static str,
+    pub path: String,
     /// Who may call it.
     pub who: Who,
+}
+
+impl RouteInfo {
+    /// Whether programs call it, with a token, and not browsers, with a cookie.
+    #[must_use]
+    pub fn is_api(&self) -> bool {
+        self.path.starts_with(API)
+    }
 }
 
 struct Route {
     info: RouteInfo,
     handler: MethodRouter<State>,
+    /// Of a row of the interface to programs.
+    description: Option<Description>,
 }
 
 /// The table.
@@ -109,6 +128,13 @@ fn table() -> Vec<Route> {
         get("/audit.csv", User, pages::audit::csv),
         get("/settings", User, pages::settings::show),
         post("/settings/kit", Administrator, pages::settings::kit),
+        get("/settings/tokens", User, pages::tokens::show),
+        post("/settings/tokens", User, pages::tokens::make),
+        post(
+            "/settings/tokens/{token}/revoke",
+            User,
+            pages::tokens::revoke,
+        ),
         get("/connections/{connection}", User, pages::connection::show),
         post(
             "/connections/{connection}/check",
@@ -151,6 +177,38 @@ fn table() -> Vec<Route> {
             wizard::show_review,
         ),
         post("/tasks/new/{draft}/review", Administrator, wizard::create),
+        program(Anybody, routes!(api::document::get_document)),
+        program(User, routes!(api::organization::get_organization)),
+        program(User, routes!(api::organization::list_users)),
+        program(User, routes!(api::connections::list_connections)),
+        program(User, routes!(api::connections::get_connection)),
+        program(Administrator, routes!(api::connections::check_connection)),
+        program(User, routes!(api::tasks::list_tasks)),
+        program(Administrator, routes!(api::tasks::create_task)),
+        program(User, routes!(api::tasks::get_task)),
+        program(Administrator, routes!(api::tasks::set_task_settings)),
+        program(User, routes!(api::accounts::list_accounts)),
+        program(Operator, routes!(api::accounts::activate_accounts)),
+        program(Operator, routes!(api::accounts::pause_accounts)),
+        program(Operator, routes!(api::tasks::back_up)),
+        program(User, routes!(api::tasks::list_task_runs)),
+        program(User, routes!(api::runs::list_runs)),
+        program(User, routes!(api::runs::get_run)),
+        program(User, routes!(api::runs::list_jobs)),
+        program(Operator, routes!(api::runs::pause_run)),
+        program(Operator, routes!(api::runs::resume_run)),
+        program(Operator, routes!(api::runs::cancel_run)),
+        program(User, routes!(api::accounts::get_account)),
+        program(User, routes!(api::failures::list_account_failures)),
+        program(User, routes!(api::points::list_restore_points)),
+        program(Operator, routes!(api::points::list_folders)),
+        program(Operator, routes!(api::points::list_messages)),
+        program(Operator, routes!(api::points::get_message)),
+        program(Operator, routes!(api::points::get_message_file)),
+        program(Operator, routes!(api::restores::restore)),
+        program(User, routes!(api::failures::list_failures)),
+        program(User, routes!(api::audit::list_audit)),
+        program(User, routes!(api::audit::check_audit)),
     ]
 }
 
@@ -160,29 +218,52 @@ pub fn routes() -> Vec<RouteInfo> {
     table().into_iter().map(|route| route.info).collect()
 }
 
-/// The console as a service. Wants to know where connections come from: serve it with `into_make_service_with_connect_info`, as [`crate::serve`] does.
+/// What the rows of the interface to programs say of themselves, and who may call them.
+pub(crate) fn descriptions() -> impl Iterator<Item = (Who, Description)> {
+    let rows = table().into_iter();
+    rows.filter_map(|row| Some((row.info.who, row.description?)))
+}
+
+/// The console and the interface to programs as a service. Wants to know where connections come from: serve it with
+/// `into_make_service_with_connect_info`, as [`crate::serve`] does.
 pub fn router(state: State) -> Router {
-    let mut router = Router::new();
-    for Route { info, handler } in table() {
+    let (mut console, mut programs) = (Router::new(), Router::new());
+    for Route { info, handler, .. } in table() {
         let who = info.who;
-        let allowed = from_fn_with_state(
-            state.clone(),
-            move |state: State, request: Request, next: Next| {
-                guard::allowed(state, who, request, next)
-            },
-        );
-        router = router.route(info.path, handler.route_layer(allowed));
+        if let Some(path) = info.path.strip_prefix(API) {
+            let allowed = from_fn_with_state(
+                state.clone(),
+                move |state: State, request: Request, next: Next| {
+                    guard::bearer(state, who, request, next)
+                },
+            );
+            programs = programs.route(path, handler.route_layer(allowed));
+        } else {
+            let allowed = from_fn_with_state(
+                state.clone(),
+                move |state: State, request: Request, next: Next| {
+                    guard::allowed(state, who, request, next)
+                },
+            );
+            console = console.route(&info.path, handler.route_layer(allowed));
+        }
     }
-    let console = router
+    let console = console
         .fallback(nothing)
         .method_not_allowed_fallback(nothing)
         .layer(from_fn_with_state(state.clone(), guard::form))
         .layer(from_fn(guard::cookies))
         .layer(from_fn_with_state(state.clone(), guard::host));
+    let programs = programs
+        .fallback(nothing)
+        .method_not_allowed_fallback(another_method)
+        .layer(from_fn_with_state(state.clone(), guard::host))
+        .layer(from_fn(problems));
     // Whatever watches the process asks by its address, and has no cookies.
     Router::new()
         .route("/healthz", on(MethodFilter::GET, health::alive))
         .route("/readyz", on(MethodFilter::GET, health::ready))
+        .nest(API, programs)
         .merge(console)
         .layer(from_fn_with_state(state.clone(), headers::add))
         .with_state(state)
@@ -190,6 +271,29 @@ pub fn router(state: State) -> Router {
 
 async fn nothing() -> Problem {
     Problem::NotFound
+}
+
+async fn another_method() -> Problem {
+    Problem::AnotherMethod
+}
+
+/// A row of the interface to programs, whose handler says method and path itself.
+fn program(who: Who, (schemas, paths, handler): UtoipaMethodRouter<State>) -> Route {
+    let first = paths.paths.iter().next();
+    let (path, method) = first.map_or((String::new(), Method::GET), |(path, item)| {
+        let method = match item {
+            item if item.post.is_some() => Method::POST,
+            item if item.put.is_some() => Method::PUT,
+            item if item.delete.is_some() => Method::DELETE,
+            _ => Method::GET,
+        };
+        (path.clone(), method)
+    });
+    Route {
+        info: RouteInfo { method, path, who },
+        handler,
+        description: Some(Description { schemas, paths }),
+    }
 }
 
 fn get<T: 'static>(path: &'static str, who: Who, handler: impl Handler<T, State>) -> Route {
@@ -208,7 +312,12 @@ fn route<T: 'static>(
     handler: impl Handler<T, State>,
 ) -> Route {
     Route {
-        info: RouteInfo { method, path, who },
+        info: RouteInfo {
+            method,
+            path: path.to_owned(),
+            who,
+        },
         handler: on(filter, handler),
+        description: None,
     }
 }

@@ -1,4 +1,4 @@
-//! Sessions: who is signed in, and what every handler behind the sign-in page is handed.
+//! Sessions and tokens: who is signed in or for whom a program acts, and what every handler that is not for anybody is handed.
 
 use axum::{
     extract::FromRequestParts,
@@ -24,10 +24,12 @@ pub(crate) const IDLE_MAX: SignedDuration = SignedDuration::from_hours(2);
 /// A session ends after so long, used or not.
 const LIFETIME: SignedDuration = SignedDuration::from_hours(12);
 
-/// Somebody who is signed in, and the only way to what their organization owns.
+/// Somebody who is signed in, or for whom a program acts, and the only way to what their organization owns.
 #[derive(Clone, Debug)]
 pub struct Signed {
     pub(crate) user: User,
+    /// Who the audit says it was: the user, or the API token that acts for the user.
+    actor: String,
     pub(crate) organization: Organization,
     pub(crate) csrf: String,
     pub(crate) token_hash: String,
@@ -46,10 +48,31 @@ impl Signed {
         let session = catalog.session(&token.hash(), idle_since, now).await?;
         Ok(session.map(|session| Self {
             organization: catalog.organization(session.user.organization),
+            actor: session.user.id.to_string(),
             user: session.user,
             csrf: token.form_token(),
             token_hash: token.hash(),
             flash: cookies.flash.as_deref().and_then(Flash::read),
+        }))
+    }
+
+    /// For whom a program acts that brings this token. It may what the token and the user may both. It has no forms.
+    pub(crate) async fn find_program(
+        state: &State,
+        token: &Token,
+    ) -> Result<Option<Self>, Problem> {
+        let (now, catalog) = (state.clock().now(), state.catalog());
+        let found = catalog.api_token(&token.hash(), now).await?;
+        Ok(found.map(|(token, mut user)| {
+            user.role = user.role.and(token.role);
+            Self {
+                organization: catalog.organization(user.organization),
+                actor: token.id.to_string(),
+                user,
+                csrf: String::new(),
+                token_hash: String::new(),
+                flash: None,
+            }
         }))
     }
 
@@ -98,7 +121,7 @@ impl Signed {
         object: impl ToString,
     ) -> Result<(), Problem> {
         let new = NewAudit {
-            actor: self.user.id.to_string(),
+            actor: self.actor.clone(),
             action: action.to_owned(),
             object: object.to_string(),
             detail: String::new(),

@@ -3,8 +3,9 @@
 use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 
 use axum::{extract::FromRequestParts, http::request::Parts};
-use catalog::{Catalog, OrganizationId};
+use catalog::{Catalog, NewApiToken, OrganizationId};
 use graph::SignIns;
+use jiff::SignedDuration;
 use model::SharedClock;
 use service::{Credential, NewFirstUser, Service};
 use tokio::sync::Mutex;
@@ -12,9 +13,17 @@ use url::{Origin, Url};
 use zeroize::Zeroizing;
 
 use crate::{
-    Problem, SetUpCode, attempts::Attempts, drafts::Drafts, looks::Looks, password::Passwords,
-    token::random_bytes, undo::Undos,
+    Problem, SetUpCode,
+    attempts::Attempts,
+    drafts::Drafts,
+    looks::Looks,
+    password::Passwords,
+    token::{Token, random_bytes},
+    undo::Undos,
 };
+
+/// Of a token that is not made by a person who chooses.
+const TOKEN_LIFETIME: SignedDuration = SignedDuration::from_hours(24 * 90);
 
 /// What a console is told once.
 #[derive(Clone, Debug)]
@@ -134,6 +143,26 @@ impl State {
         };
         let (organization, _) = self.service().found(organization, user).await?;
         Ok(organization)
+    }
+
+    /// Makes an API token for somebody who may do all that it may, for whoever starts a console that programs are to call at once.
+    ///
+    /// # Errors
+    /// When nobody has the address, or it cannot be written.
+    pub async fn api_token(&self, address: &str, name: &str) -> Result<String, Problem> {
+        let user = self.catalog().user_by_address(address).await?;
+        let user = user.ok_or(Problem::NotFound)?;
+        let (token, now) = (Token::random(), self.clock().now());
+        let new = NewApiToken {
+            user: user.id,
+            name: name.to_owned(),
+            role: user.role,
+            token_hash: token.hash(),
+            expires_at: now + TOKEN_LIFETIME,
+        };
+        let organization = self.catalog().organization(user.organization);
+        organization.add_api_token(&new, now).await?;
+        Ok(token.to_api_token())
     }
 
     pub(crate) fn service(&self) -> &Service {

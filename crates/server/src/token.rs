@@ -1,4 +1,4 @@
-//! Random texts that nobody can guess: what cookies carry, and what is derived from them.
+//! Random texts that nobody can guess: what cookies and programs carry, and what is derived from them.
 
 use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
 use rand::{TryRng, rngs::SysRng};
@@ -8,7 +8,10 @@ use subtle::ConstantTimeEq;
 /// 256 bits, as 43 characters of base64url.
 const TOKEN_CHARACTERS: usize = 43;
 
-/// A secret that a cookie carries. It shows nothing in `Debug`.
+/// What API tokens begin with.
+const API_PREFIX: &str = "kw_";
+
+/// A secret that a cookie or a program carries. It shows nothing in `Debug`.
 #[derive(Clone)]
 pub(crate) struct Token(String);
 
@@ -23,6 +26,20 @@ impl Token {
         let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
         (text.len() == TOKEN_CHARACTERS && text.bytes().all(is_plain))
             .then(|| Self(text.to_owned()))
+    }
+
+    /// Takes what a program brings in `Authorization`, if it has the form of an API token.
+    pub(crate) fn read_bearer(text: &str) -> Option<Self> {
+        let (scheme, token) = text.split_once(' ')?;
+        let token = token.trim_start_matches(' ').strip_prefix(API_PREFIX)?;
+        scheme
+            .eq_ignore_ascii_case("bearer")
+            .then(|| Self::read(token))?
+    }
+
+    /// As a program brings it: with a prefix by which people and scanners know what it is.
+    pub(crate) fn to_api_token(&self) -> String {
+        format!("{API_PREFIX}{}", self.0)
     }
 
     pub(crate) fn as_str(&self) -> &str {
@@ -65,4 +82,29 @@ pub(crate) fn random_bytes<const N: usize>() -> [u8; N] {
 /// Compares secrets in a time that depends on their lengths alone.
 pub(crate) fn equal(one: &str, other: &str) -> bool {
     one.as_bytes().ct_eq(other.as_bytes()).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Token;
+
+    #[test]
+    fn an_api_token_is_known_by_its_form() {
+        let token = Token::random();
+        let text = token.to_api_token();
+        let read = |text: String| Token::read_bearer(&text).map(|token| token.hash());
+        assert_eq!(read(format!("Bearer {text}")), Some(token.hash()));
+        assert_eq!(read(format!("bearer  {text}")), Some(token.hash()));
+        for wrong in [
+            text.clone(),
+            format!("Basic {text}"),
+            format!("Bearer {}", token.as_str()),
+            format!("Bearer {text}="),
+            "Bearer kw_".to_owned(),
+            "Bearer".to_owned(),
+            String::new(),
+        ] {
+            assert_eq!(read(wrong.clone()), None, "{wrong}");
+        }
+    }
 }

@@ -64,6 +64,9 @@ pub(crate) async fn show(
     let users = of.users().await?.into_iter();
     let mut names: HashMap<String, String> =
         users.map(|user| (user.id.to_string(), user.name)).collect();
+    for token in of.api_tokens().await? {
+        names.insert(token.id.to_string(), format!("{} (API token)", token.name));
+    }
     names.insert("keepwell".to_owned(), "Keepwell".to_owned());
     let mut things = HashMap::new();
     for task in of.tasks().await? {

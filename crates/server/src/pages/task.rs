@@ -695,7 +695,7 @@ fn remember(state: &State, signed: &Signed, act: Act) -> String {
 }
 
 /// The keys of all accounts that a filter leaves.
-async fn keys(
+pub(crate) async fn keys(
     signed: &Signed,
     task: TaskId,
     filter: &AccountFilter,

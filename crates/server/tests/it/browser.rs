@@ -6,6 +6,7 @@ use std::{
 };
 
 use reqwest::{Client, Method, RequestBuilder, header::HeaderMap, redirect};
+use serde_json::Value;
 
 use crate::stage::PASSWORD;
 
@@ -13,6 +14,8 @@ pub(crate) struct Browser {
     client: Client,
     url: String,
     cookies: Mutex<BTreeMap<String, String>>,
+    /// What programs of whoever uses it bring.
+    token: Mutex<Option<String>>,
 }
 
 /// What came back.
@@ -46,6 +49,25 @@ impl Answer {
         unescape(rest.split('"').next().unwrap())
     }
 
+    /// Of an answer to a program.
+    #[track_caller]
+    pub(crate) fn json(&self) -> Value {
+        assert_eq!(self.header("content-type"), "application/json", "{self:?}");
+        serde_json::from_str(&self.text).unwrap()
+    }
+
+    /// Of a refusal to a program: its detail, after a look at the rest.
+    #[track_caller]
+    pub(crate) fn problem(&self) -> String {
+        let type_of = self.header("content-type");
+        assert_eq!(type_of, "application/problem+json", "{self:?}");
+        let problem: Value = serde_json::from_str(&self.text).unwrap();
+        assert_eq!(problem["type"], "about:blank");
+        assert_eq!(problem["status"], self.status);
+        assert!(!problem["title"].as_str().unwrap().is_empty());
+        problem["detail"].as_str().unwrap().to_owned()
+    }
+
     pub(crate) fn has(&self, text: &str) -> bool {
         unescape(&self.text).contains(text)
     }
@@ -64,6 +86,7 @@ impl Browser {
             client,
             url: url.to_owned(),
             cookies: Mutex::default(),
+            token: Mutex::default(),
         }
     }
 
@@ -131,9 +154,8 @@ impl Browser {
     }
 
     pub(crate) async fn send(&self, request: RequestBuilder) -> Answer {
-        let response = self.with_cookies(request).send().await.unwrap();
-        let headers = response.headers().clone();
-        for set in headers.get_all("set-cookie") {
+        let answer = answer(self.with_cookies(request).send().await.unwrap()).await;
+        for set in answer.headers.get_all("set-cookie") {
             let set = set.to_str().unwrap();
             let (name, rest) = set.split_once('=').unwrap();
             let value = rest.split(';').next().unwrap();
@@ -142,11 +164,48 @@ impl Browser {
                 false => self.jar().insert(name.to_owned(), value.to_owned()),
             };
         }
-        Answer {
-            status: response.status().as_u16(),
-            headers,
-            text: response.text().await.unwrap(),
+        answer
+    }
+
+    /// Makes an API token, which the programs of whoever uses this browser bring from now on.
+    pub(crate) async fn make_token(&self, role: &str) -> String {
+        let csrf = self.csrf().await;
+        let fields = [
+            ("csrf", csrf.as_str()),
+            ("name", "Nightly report"),
+            ("role", role),
+            ("days", "90"),
+        ];
+        let page = self.post("/settings/tokens", &fields).await;
+        assert_eq!(page.status, 200, "{}", page.text);
+        let (_, rest) = page.text.split_once("<code>kw_").unwrap();
+        let token = format!("kw_{}", rest.split('<').next().unwrap());
+        self.bring(Some(&token));
+        token
+    }
+
+    /// From now on programs bring this token.
+    pub(crate) fn bring(&self, token: Option<&str>) {
+        *self.token.lock().unwrap_or_else(PoisonError::into_inner) = token.map(str::to_owned);
+    }
+
+    fn token(&self) -> Option<String> {
+        let token = self.token.lock().unwrap_or_else(PoisonError::into_inner);
+        token.clone()
+    }
+
+    /// Asks as a program does: with the token, if there is one, and without cookies.
+    pub(crate) async fn program(&self, method: Method, path: &str, body: &str) -> Answer {
+        let mut request = self.request(method, path);
+        if let Some(token) = self.token() {
+            request = request.bearer_auth(token);
         }
+        if !body.is_empty() {
+            request = request
+                .header("content-type", "application/json")
+                .body(body.to_owned());
+        }
+        answer(request.send().await.unwrap()).await
     }
 
     /// The token of the forms of whoever uses this browser.
@@ -177,6 +236,14 @@ impl Browser {
 
     fn jar(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, String>> {
         self.cookies.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn answer(response: reqwest::Response) -> Answer {
+    Answer {
+        status: response.status().as_u16(),
+        headers: response.headers().clone(),
+        text: response.text().await.unwrap(),
     }
 }
 

@@ -2,12 +2,15 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod api;
 mod browser;
 mod content;
+mod document;
 mod guard;
 mod isolation;
 mod sessions;
 mod sign_in;
 mod sign_up;
 mod stage;
+mod tokens;
 mod wizard;

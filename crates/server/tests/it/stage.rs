@@ -6,7 +6,7 @@ use argon2::{Algorithm, Argon2, Params, Version, password_hash::PasswordHasher};
 use catalog::{Catalog, NewUser, Organization, Role, UserId};
 use emulator::{Emulator, Running, World};
 use graph::Cloud;
-use model::{Clock, SharedClock, SimulatedClock};
+use model::{SharedClock, SimulatedClock, SystemClock};
 use secrets::ServerKey;
 use server::{Settings, State};
 use service::{NewFirstUser, Pace, Service};
@@ -41,7 +41,20 @@ pub(crate) struct Tenant {
 impl Stage {
     /// A console without a Microsoft.
     pub(crate) async fn start() -> Self {
-        Self::open(&Cloud::at("http://127.0.0.1:1").unwrap(), clock()).await
+        let clock = clock();
+        let shared = Arc::new(clock.clone());
+        Self::open(&Cloud::at("http://127.0.0.1:1").unwrap(), clock, shared).await
+    }
+
+    /// A console by the clock on the wall, whose service can back up the mailboxes of a tenant of two people.
+    pub(crate) async fn that_backs_up() -> (Self, Running) {
+        let world = World::new().users(2, 7);
+        let microsoft = Emulator::start(emulator::Settings::new(world))
+            .await
+            .unwrap();
+        let cloud = Cloud::at(&microsoft.base_url).unwrap();
+        let stage = Self::open(&cloud, clock(), SystemClock::shared()).await;
+        (stage, microsoft)
     }
 
     /// A console, and a tenant of eight people with an app that asks for what Exchange needs, which nobody has consented to.
@@ -55,19 +68,20 @@ impl Stage {
         change(&mut settings);
         let microsoft = Emulator::start(settings).await.unwrap();
         let cloud = Cloud::at(&microsoft.base_url).unwrap();
-        let stage = Self::open(&cloud, clock).await;
+        let shared = Arc::new(clock.clone());
+        let stage = Self::open(&cloud, clock, shared).await;
         microsoft.allow_redirect_to(&format!("{}/connect/return", stage.url));
         (stage, microsoft)
     }
 
-    async fn open(cloud: &Cloud, clock: SimulatedClock) -> Self {
+    async fn open(cloud: &Cloud, clock: SimulatedClock, shared: SharedClock) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let settings = service::Settings {
             data: folder.path().join("data"),
             database: format!("sqlite:{}", folder.path().join("catalog.db").display()),
             cloud: cloud.clone(),
             instance: "test".to_owned(),
-            clock: Arc::new(clock.clone()),
+            clock: shared,
             at_once: NonZeroUsize::MIN,
             pace: Pace::default(),
         };
@@ -126,7 +140,7 @@ impl Stage {
     }
 
     pub(crate) fn now(&self) -> jiff::Timestamp {
-        self.clock.now()
+        self.service.clock().now()
     }
 
     /// The bytes of all files that the console has written.

@@ -1,0 +1,290 @@
+//! An account's restore points and what is in one: folders, messages, one message and its file. Every look at content is noted in the audit first.
+
+use axum::{
+    http::header::{CONTENT_DISPOSITION, CONTENT_TYPE},
+    response::{IntoResponse, Response},
+};
+use catalog::AccountKey;
+use jiff::Timestamp;
+use model::ItemId;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use service::RestorePoint as Of;
+use utoipa::{IntoParams, ToSchema};
+use workload::mail::{Archive, Listed, MessageRef};
+
+use super::answer::{Id, Items, Json, Limit, Query};
+use crate::{Problem, Signed, State, path::Path};
+
+/// An account at a point in time.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct RestorePoint {
+    /// Its id, as restic writes it.
+    id: String,
+    time: Timestamp,
+    /// Whether something that should be in it is not.
+    partial: bool,
+    /// Items in it, where that is known.
+    items: Option<u64>,
+    /// Bytes of these items.
+    size_bytes: Option<u64>,
+    /// Bytes that it added, before compression.
+    bytes_added: Option<u64>,
+}
+
+impl From<Of> for RestorePoint {
+    fn from(point: Of) -> Self {
+        Self {
+            id: point.snapshot,
+            time: point.time,
+            partial: point.partial,
+            items: point.items,
+            size_bytes: point.size_bytes,
+            bytes_added: point.bytes_added,
+        }
+    }
+}
+
+/// A page of a list.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct Paging {
+    #[serde(default)]
+    #[param(inline, required = false)]
+    limit: Limit,
+    /// Of the page before.
+    cursor: Option<String>,
+}
+
+/// Of a list that goes on elsewhere.
+fn no_such_page() -> Problem {
+    Problem::Invalid("The cursor belongs to another list: begin at the first page.".to_owned())
+}
+
+/// An account's restore points, the newest first
+#[utoipa::path(get, path = "/api/v1/accounts/{account}/restore-points", tag = "restore points", params(("account" = Id, Path), Paging),
+    responses((status = 200, body = Items<RestorePoint>)))]
+pub(crate) async fn list_restore_points(
+    state: State,
+    signed: Signed,
+    Path(account): Path<AccountKey>,
+    query: Result<Query<Paging>, Problem>,
+) -> Result<Json<Items<RestorePoint>>, Problem> {
+    let of = &signed.organization;
+    of.account(account).await?;
+    let Query(Paging { limit, cursor }) = query?;
+    let points = state.service().restore_points(of.id(), account).await?;
+    let begin = match cursor {
+        None => 0,
+        Some(id) => {
+            let last = points.iter().position(|point| point.snapshot == id);
+            last.ok_or_else(no_such_page)? + 1
+        }
+    };
+    let rows: Vec<Of> = points.into_iter().skip(begin).collect();
+    let cursor = |point: &Of| point.snapshot.clone();
+    Ok(Json(Items::page(rows, limit, cursor, RestorePoint::from)))
+}
+
+/// A folder of a mailbox.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Folder {
+    /// Its id at Microsoft.
+    id: String,
+    /// The folder that it was in; null for the root of the mailbox.
+    parent: Option<String>,
+    /// What people called it.
+    name: String,
+    /// Microsoft's name for it, where every mailbox has such a folder.
+    well_known: Option<String>,
+    /// Outlook did not show it.
+    hidden: bool,
+    /// Messages in it, without those of folders inside.
+    messages: u64,
+}
+
+impl From<&workload::mail::Folder> for Folder {
+    fn from(folder: &workload::mail::Folder) -> Self {
+        Self {
+            id: folder.id.to_string(),
+            parent: folder.parent.as_ref().map(ToString::to_string),
+            name: folder.display_name.clone(),
+            well_known: folder.well_known.clone(),
+            hidden: folder.hidden,
+            messages: folder.messages,
+        }
+    }
+}
+
+/// The account as of a restore point, for somebody of whom it was noted.
+async fn archive(
+    state: &State,
+    signed: &Signed,
+    account: AccountKey,
+    point: &str,
+    (action, item): (&str, &str),
+) -> Result<Archive, Problem> {
+    let of = &signed.organization;
+    of.account(account).await?;
+    signed
+        .note(state, action, format!("{account} {item}"))
+        .await?;
+    let archive = state.service().archive(of.id(), account, Some(point));
+    Ok(archive.await?)
+}
+
+/// The folders of a mailbox as of a restore point
+#[utoipa::path(get, path = "/api/v1/accounts/{account}/restore-points/{point}/folders", tag = "restore points",
+    params(("account" = Id, Path), ("point" = String, Path)), responses((status = 200, body = Items<Folder>)))]
+pub(crate) async fn list_folders(
+    state: State,
+    signed: Signed,
+    Path((account, point)): Path<(AccountKey, String)>,
+) -> Result<Json<Items<Folder>>, Problem> {
+    let look = ("looked at the folders", point.as_str());
+    let archive = archive(&state, &signed, account, &point, look).await?;
+    let folders = archive.folders().iter();
+    Ok(Json(Items::all(folders.map(Folder::from).collect())))
+}
+
+/// A message as a list shows it.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct MessageSummary {
+    /// Its id at Microsoft.
+    id: String,
+    subject: String,
+    sender_name: String,
+    sender_address: String,
+    received_at: Option<Timestamp>,
+    has_attachments: bool,
+    is_read: bool,
+    /// Bytes of its file.
+    size_bytes: u64,
+}
+
+impl From<Listed> for MessageSummary {
+    fn from(listed: Listed) -> Self {
+        Self {
+            id: listed.id.to_string(),
+            subject: listed.subject,
+            sender_name: listed.sender_name,
+            sender_address: listed.sender_address,
+            received_at: listed.received,
+            has_attachments: listed.has_attachments,
+            is_read: listed.is_read,
+            size_bytes: listed.size_bytes,
+        }
+    }
+}
+
+/// A folder's messages as of a restore point, the newest first
+///
+/// Without those of folders inside.
+#[utoipa::path(get, path = "/api/v1/accounts/{account}/restore-points/{point}/folders/{folder}/messages", tag = "restore points",
+    params(("account" = Id, Path), ("point" = String, Path), ("folder" = String, Path), Paging),
+    responses((status = 200, body = Items<MessageSummary>)))]
+pub(crate) async fn list_messages(
+    state: State,
+    signed: Signed,
+    Path((account, point, folder)): Path<(AccountKey, String, String)>,
+    query: Result<Query<Paging>, Problem>,
+) -> Result<Json<Items<MessageSummary>>, Problem> {
+    signed.organization.account(account).await?;
+    let Query(Paging { limit, cursor }) = query?;
+    let folder = item(folder)?;
+    let look = ("looked into a folder", folder.as_str());
+    let archive = archive(&state, &signed, account, &point, look).await?;
+    let after: Option<MessageRef> = match cursor {
+        None => None,
+        Some(id) => {
+            let id = ItemId::new(id).map_err(|_| no_such_page())?;
+            Some(archive.find(&id).await?.ok_or_else(no_such_page)?)
+        }
+    };
+    let rows = limit.and_one() as usize;
+    let found = archive.page(&folder, after.as_ref(), rows).await?;
+    let cursor = |listed: &Listed| listed.id.to_string();
+    Ok(Json(Items::page(
+        found,
+        limit,
+        cursor,
+        MessageSummary::from,
+    )))
+}
+
+/// A message.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Message {
+    /// Its id at Microsoft.
+    id: String,
+    /// Whether there is a file of it: Microsoft cannot make one of every message.
+    has_eml: bool,
+    /// Bytes of that file.
+    eml_bytes: u64,
+    /// What Microsoft Graph says of it, as it came.
+    #[schema(value_type = Object)]
+    graph: Box<RawValue>,
+    /// What Microsoft Graph says of the attachments that the file lacks, as it came.
+    #[schema(value_type = Vec<Object>)]
+    attachments: Vec<Box<RawValue>>,
+}
+
+async fn message(
+    state: &State,
+    signed: &Signed,
+    (account, point, message): (AccountKey, String, String),
+    action: &str,
+) -> Result<workload::mail::Message, Problem> {
+    signed.organization.account(account).await?;
+    let id = item(message)?;
+    let look = (action, id.as_str());
+    let archive = archive(state, signed, account, &point, look).await?;
+    let at = archive.find(&id).await?.ok_or(Problem::NotFound)?;
+    Ok(archive.message(&at).await?)
+}
+
+/// What is no id is not there.
+fn item(text: String) -> Result<ItemId, Problem> {
+    ItemId::new(text).map_err(|_| Problem::NotFound)
+}
+
+/// A message as of a restore point
+#[utoipa::path(get, path = "/api/v1/accounts/{account}/restore-points/{point}/messages/{message}", tag = "restore points",
+    params(("account" = Id, Path), ("point" = String, Path), ("message" = String, Path)), responses((status = 200, body = Message)))]
+pub(crate) async fn get_message(
+    state: State,
+    signed: Signed,
+    Path(which): Path<(AccountKey, String, String)>,
+) -> Result<Json<Message>, Problem> {
+    let message = message(&state, &signed, which, "looked at a message").await?;
+    Ok(Json(Message {
+        id: message.id.to_string(),
+        has_eml: message.has_mime,
+        eml_bytes: message.mime.len() as u64,
+        graph: message.json,
+        attachments: message.attachments,
+    }))
+}
+
+/// A message's file, as Microsoft served it
+#[utoipa::path(get, path = "/api/v1/accounts/{account}/restore-points/{point}/messages/{message}/eml", tag = "restore points",
+    params(("account" = Id, Path), ("point" = String, Path), ("message" = String, Path)),
+    responses((status = 200, body = Vec<u8>, content_type = "message/rfc822")))]
+pub(crate) async fn get_message_file(
+    state: State,
+    signed: Signed,
+    Path(which): Path<(AccountKey, String, String)>,
+) -> Result<Response, Problem> {
+    let message = message(&state, &signed, which, "downloaded a message").await?;
+    if !message.has_mime {
+        return Err(Problem::Conflict(
+            "Microsoft could not make a file of this message. It can be restored.".to_owned(),
+        ));
+    }
+    let headers = [
+        (CONTENT_TYPE, "message/rfc822"),
+        (CONTENT_DISPOSITION, "attachment; filename=\"message.eml\""),
+    ];
+    Ok((headers, message.mime).into_response())
+}

@@ -1,0 +1,87 @@
+//! Restores: what, as of, to, how. Nothing is overwritten, and nothing is sent to anybody. The run that comes of it has the report.
+
+use catalog::AccountKey;
+use model::ItemId;
+use serde::Deserialize;
+use service::RestoreOrder;
+use utoipa::ToSchema;
+use workload::mail::restore::Destination;
+
+use super::{
+    answer::{Id, Json},
+    runs::Begun,
+};
+use crate::{Problem, Signed, State, path::Path};
+
+/// What to restore, and where to.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewRestore {
+    /// The restore point's id.
+    restore_point: String,
+    what: Selection,
+    /// Into which account of the same tenant; the account itself when none is named.
+    #[schema(value_type = Option<Id>)]
+    target: Option<AccountKey>,
+    #[serde(default)]
+    place: Place,
+}
+
+/// What of the restore point.
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Selection {
+    /// These messages, by their ids.
+    #[schema(value_type = Vec<String>)]
+    Messages(Vec<ItemId>),
+    /// A folder with the folders inside, by its id.
+    #[schema(value_type = String)]
+    Folder(ItemId),
+    /// Everything.
+    Mailbox,
+}
+
+/// Where in the target.
+#[derive(Clone, Copy, Default, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Place {
+    /// A new folder, whose name says when.
+    #[default]
+    NewFolder,
+    /// Where it was; what is there already is left alone.
+    Original,
+}
+
+/// Restore something of an account
+#[utoipa::path(post, path = "/api/v1/accounts/{account}/restores", tag = "restore points", params(("account" = Id, Path)),
+    request_body = NewRestore, responses((status = 202, body = Begun)))]
+pub(crate) async fn restore(
+    state: State,
+    signed: Signed,
+    Path(account): Path<AccountKey>,
+    body: Result<Json<NewRestore>, Problem>,
+) -> Result<Begun, Problem> {
+    let of = &signed.organization;
+    of.account(account).await?;
+    let Json(new) = body?;
+    let target = new.target.unwrap_or(account);
+    of.account(target).await?;
+    let order = RestoreOrder {
+        snapshot: Some(new.restore_point),
+        selection: match new.what {
+            Selection::Messages(ids) => service::Selection::Messages(ids),
+            Selection::Folder(id) => service::Selection::Folder(id),
+            Selection::Mailbox => service::Selection::Mailbox,
+        },
+        target,
+        destination: match new.place {
+            Place::NewFolder => Destination::new_folder(state.clock().now()),
+            Place::Original => Destination::InPlace,
+        },
+    };
+    signed
+        .note(&state, "began a restore", format!("{account} to {target}"))
+        .await?;
+    let run = state.service().restore(of.id(), account, order).await?;
+    Ok(Begun::new(run))
+}

@@ -1,0 +1,360 @@
+//! Runs and their jobs: what goes on, how far it is, what it came to, and steering it.
+
+use axum::{
+    http::{StatusCode, header::LOCATION},
+    response::{IntoResponse, Response},
+};
+use catalog::{AccountKey, JobId, RunId, RunTotals, TaskId};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use service::JobReport;
+use utoipa::{IntoParams, ToSchema};
+
+use super::{
+    answer::{Id, Items, Json, Limit, Query},
+    words::{JobKind, JobResult, JobState, RunCause, RunResult, Wanted},
+};
+use crate::{Problem, Signed, State, path::Path, words::Outcome};
+
+/// One execution of a task.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Run {
+    #[schema(value_type = Id)]
+    id: RunId,
+    #[schema(value_type = Id)]
+    task: TaskId,
+    cause: RunCause,
+    wanted: Wanted,
+    result: RunResult,
+    jobs: JobTotals,
+    /// Items done.
+    items: u64,
+    /// Bytes done.
+    bytes: u64,
+    started_at: Timestamp,
+    /// When the last job was over.
+    finished_at: Option<Timestamp>,
+}
+
+/// How many of a run's jobs are where.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct JobTotals {
+    all: u64,
+    queued: u64,
+    running: u64,
+    paused: u64,
+    cancelled: u64,
+    success: u64,
+    partial: u64,
+    failed: u64,
+}
+
+impl Run {
+    fn new(row: &catalog::Run, totals: &RunTotals) -> Self {
+        Self {
+            id: row.id,
+            task: row.task,
+            cause: RunCause(row.cause),
+            wanted: Wanted(row.wanted),
+            result: Outcome::of_run(row, totals).into(),
+            jobs: JobTotals {
+                all: totals.jobs,
+                queued: totals.queued,
+                running: totals.running,
+                paused: totals.paused,
+                cancelled: totals.cancelled,
+                success: totals.success,
+                partial: totals.partial,
+                failed: totals.failed,
+            },
+            items: totals.items,
+            bytes: totals.bytes,
+            started_at: row.started_at,
+            finished_at: row.finished_at,
+        }
+    }
+
+    async fn find(signed: &Signed, id: RunId) -> Result<Self, Problem> {
+        let of = &signed.organization;
+        let row = of.run(id).await?;
+        Ok(Self::new(&row, &of.run_totals(id).await?))
+    }
+}
+
+/// A page of runs, of rows with one more than the page has.
+pub(crate) async fn page(
+    signed: &Signed,
+    rows: Vec<catalog::Run>,
+    limit: Limit,
+) -> Result<Items<Run>, Problem> {
+    let mut runs = Vec::new();
+    for row in rows {
+        let totals = signed.organization.run_totals(row.id).await?;
+        runs.push(Run::new(&row, &totals));
+    }
+    let cursor = |run: &Run| run.id.to_string();
+    Ok(Items::page(runs, limit, cursor, |run| run))
+}
+
+/// A run that was begun.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Begun {
+    #[schema(value_type = Id)]
+    run: RunId,
+}
+
+impl Begun {
+    pub(crate) fn new(run: RunId) -> Self {
+        Self { run }
+    }
+}
+
+impl IntoResponse for Begun {
+    fn into_response(self) -> Response {
+        let location = [(LOCATION, format!("/api/v1/runs/{}", self.run))];
+        (StatusCode::ACCEPTED, location, Json(self)).into_response()
+    }
+}
+
+/// Which runs, and a page of them.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct Runs {
+    /// Those with this cause.
+    #[param(inline)]
+    cause: Option<RunCause>,
+    #[serde(default)]
+    #[param(inline, required = false)]
+    limit: Limit,
+    /// Of the page before.
+    #[param(value_type = Option<String>)]
+    cursor: Option<RunId>,
+}
+
+/// Runs of all tasks, the newest first
+#[utoipa::path(get, path = "/api/v1/runs", tag = "runs", params(Runs), responses((status = 200, body = Items<Run>)))]
+pub(crate) async fn list_runs(
+    signed: Signed,
+    Query(asked): Query<Runs>,
+) -> Result<Json<Items<Run>>, Problem> {
+    let one = asked.cause.map(|cause| [cause.0]);
+    let causes = one.as_ref().map_or(catalog::RunCause::ALL, |one| one);
+    let of = &signed.organization;
+    let rows = of.runs_of_all_tasks(causes, asked.cursor, asked.limit.and_one());
+    page(&signed, rows.await?, asked.limit).await.map(Json)
+}
+
+/// One run
+#[utoipa::path(get, path = "/api/v1/runs/{run}", tag = "runs", params(("run" = Id, Path)), responses((status = 200, body = Run)))]
+pub(crate) async fn get_run(signed: Signed, Path(run): Path<RunId>) -> Result<Json<Run>, Problem> {
+    Ok(Json(Run::find(&signed, run).await?))
+}
+
+/// One account in one run.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Job {
+    #[schema(value_type = Id)]
+    id: JobId,
+    #[schema(value_type = Id)]
+    run: RunId,
+    #[schema(value_type = Id)]
+    account: AccountKey,
+    kind: JobKind,
+    state: JobState,
+    /// What it came to, when it is finished.
+    result: Option<JobResult>,
+    progress: Progress,
+    /// Workers that have had it.
+    attempts: u64,
+    started_at: Option<Timestamp>,
+    finished_at: Option<Timestamp>,
+    /// When it is finished.
+    report: Option<Report>,
+}
+
+/// How far a job is.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Progress {
+    items: u64,
+    /// 0 while nobody knows.
+    items_total: u64,
+    bytes: u64,
+    /// What it waits for, in words; empty when for nothing.
+    waiting_for: String,
+}
+
+/// What a job came to. Numbers that do not apply are 0.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Report {
+    /// The restore point that was made; none when nothing had changed.
+    restore_point: Option<String>,
+    /// Items in it.
+    items: u64,
+    /// Bytes of these items.
+    size_bytes: u64,
+    /// Items that were not held before.
+    added: u64,
+    /// Items whose content changed.
+    changed: u64,
+    /// Items of which only the place or the marks changed.
+    marked: u64,
+    /// Items that the source says are gone.
+    removed: u64,
+    /// Bytes that were stored, before compression.
+    bytes_added: u64,
+    /// Items that could not be copied, or restored.
+    failures: u64,
+    /// Items that can never be copied.
+    skips: u64,
+    /// Folders that could not be read.
+    unread_folders: u64,
+    /// Most of the account was deleted or changed at once: somebody should look.
+    anomaly: bool,
+    /// Items that a restore made.
+    restored: u64,
+    /// The new folder that a restore put them into; none when it put them where they were.
+    into: Option<String>,
+    /// Items that a restore left alone, because they are there.
+    already_there: u64,
+    /// Objects of the repository that are damaged.
+    damaged: u64,
+    /// Restore points that were forgotten.
+    forgotten: u64,
+    /// Bytes that were deleted from the storage.
+    bytes_freed: u64,
+    took_ms: u64,
+    /// Why it came to nothing, or ended early.
+    error: Option<String>,
+}
+
+impl From<JobReport> for Report {
+    fn from(report: JobReport) -> Self {
+        Self {
+            restore_point: report.snapshot,
+            items: report.items,
+            size_bytes: report.size_bytes,
+            added: report.added,
+            changed: report.changed,
+            marked: report.marked,
+            removed: report.removed,
+            bytes_added: report.bytes_added,
+            failures: report.failures,
+            skips: report.skips,
+            unread_folders: report.unread_folders,
+            anomaly: report.anomaly,
+            restored: report.restored,
+            into: report.into,
+            already_there: report.already_there,
+            damaged: report.damaged,
+            forgotten: report.forgotten,
+            bytes_freed: report.bytes_freed,
+            took_ms: report.took_ms,
+            error: report.error,
+        }
+    }
+}
+
+impl From<catalog::Job> for Job {
+    fn from(row: catalog::Job) -> Self {
+        Self {
+            id: row.id,
+            run: row.run,
+            account: row.account,
+            kind: JobKind(row.kind),
+            state: JobState(row.state),
+            result: row.result.map(JobResult),
+            progress: Progress {
+                items: row.progress.items,
+                items_total: row.progress.items_total,
+                bytes: row.progress.bytes,
+                waiting_for: row.progress.waiting_for,
+            },
+            attempts: row.attempts,
+            started_at: row.started_at,
+            finished_at: row.finished_at,
+            report: JobReport::from_text(&row.outcome).map(Report::from),
+        }
+    }
+}
+
+/// A page of jobs.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct Jobs {
+    #[serde(default)]
+    #[param(inline, required = false)]
+    limit: Limit,
+    /// Of the page before.
+    #[param(value_type = Option<String>)]
+    cursor: Option<JobId>,
+}
+
+/// A run's jobs, as they were queued
+#[utoipa::path(get, path = "/api/v1/runs/{run}/jobs", tag = "runs", params(("run" = Id, Path), Jobs),
+    responses((status = 200, body = Items<Job>)))]
+pub(crate) async fn list_jobs(
+    signed: Signed,
+    Path(run): Path<RunId>,
+    query: Result<Query<Jobs>, Problem>,
+) -> Result<Json<Items<Job>>, Problem> {
+    let of = &signed.organization;
+    of.run(run).await?;
+    let Query(Jobs { limit, cursor }) = query?;
+    let rows = of.jobs_in_order(run, cursor, limit.and_one()).await?;
+    let cursor = |job: &catalog::Job| job.id.to_string();
+    Ok(Json(Items::page(rows, limit, cursor, Job::from)))
+}
+
+/// Stop a run's work until it is resumed
+#[utoipa::path(post, path = "/api/v1/runs/{run}/pause", tag = "runs", params(("run" = Id, Path)), responses((status = 200, body = Run)))]
+pub(crate) async fn pause_run(
+    state: State,
+    signed: Signed,
+    Path(run): Path<RunId>,
+) -> Result<Json<Run>, Problem> {
+    unfinished(&signed, run).await?;
+    signed.note(&state, "paused a run", run).await?;
+    let organization = signed.organization.id();
+    state.service().pause(organization, run).await?;
+    Ok(Json(Run::find(&signed, run).await?))
+}
+
+/// Let a paused run go on
+#[utoipa::path(post, path = "/api/v1/runs/{run}/resume", tag = "runs", params(("run" = Id, Path)), responses((status = 200, body = Run)))]
+pub(crate) async fn resume_run(
+    state: State,
+    signed: Signed,
+    Path(run): Path<RunId>,
+) -> Result<Json<Run>, Problem> {
+    unfinished(&signed, run).await?;
+    signed.note(&state, "resumed a run", run).await?;
+    let organization = signed.organization.id();
+    state.service().resume(organization, run).await?;
+    Ok(Json(Run::find(&signed, run).await?))
+}
+
+/// End a run for good
+///
+/// What is done stays.
+#[utoipa::path(post, path = "/api/v1/runs/{run}/cancel", tag = "runs", params(("run" = Id, Path)), responses((status = 200, body = Run)))]
+pub(crate) async fn cancel_run(
+    state: State,
+    signed: Signed,
+    Path(run): Path<RunId>,
+) -> Result<Json<Run>, Problem> {
+    unfinished(&signed, run).await?;
+    signed.note(&state, "stopped a run", run).await?;
+    let organization = signed.organization.id();
+    state.service().cancel(organization, run).await?;
+    Ok(Json(Run::find(&signed, run).await?))
+}
+
+/// There is such a run, and it is not over.
+async fn unfinished(signed: &Signed, run: RunId) -> Result<(), Problem> {
+    match signed.organization.run(run).await?.finished_at {
+        None => Ok(()),
+        Some(_) => Err(Problem::Conflict("The run is over.".to_owned())),
+    }
+}
