@@ -4,7 +4,8 @@
 //! repository's local cache, sealed. The note is believed as long as nothing is written: what is compared with Graph is then at worst an older
 //! restore point of the same account. Before anything is written, the repository makes sure under its lock that the snapshot is still there; if it is
 //! not, the run begins again with what the repository says. That nobody has forgotten it meanwhile, where nothing changes and nothing is written, is
-//! seen once a day, when the note is not believed; what we forget ourselves takes the note along. One that is lost, damaged or of another version is as good as none.
+//! seen once a day, when the note is not believed; what we forget ourselves takes the note along, and so does every snapshot that is written: a run that
+//! ends in the middle leaves its checkpoints to the next. One that is lost, damaged or of another version is as good as none.
 
 use jiff::{SignedDuration, Timestamp};
 use repository::{Repository, Snapshot, SnapshotId};

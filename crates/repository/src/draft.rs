@@ -17,7 +17,7 @@ use crate::{
     id::{BlobId, SnapshotId},
     name::Name,
     path,
-    repository::Inner,
+    repository::{Inner, Repository},
     sealed_file,
     snapshot::SnapshotMeta,
     storage::ObjectKind,
@@ -238,6 +238,10 @@ impl Draft {
         }
         let snapshot = meta.into_snapshot(self.parent.map(|(id, _)| id), tree);
         let sealed = sealed_file::encode(&self.inner.key, &self.inner.compressors, &snapshot);
+        // Whoever ends between this snapshot and the next note must not leave one that speaks of an older snapshot.
+        Repository(Arc::clone(&self.inner))
+            .keep_note(Vec::new())
+            .await?;
         packer.confirm_lock().await?;
         let storage = &self.inner.storage;
         let id = storage.put(ObjectKind::Snapshot, sealed.into()).await?;

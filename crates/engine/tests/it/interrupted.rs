@@ -99,6 +99,44 @@ async fn a_first_run_goes_on_from_its_last_checkpoint() -> Result<()> {
 }
 
 #[tokio::test]
+async fn a_later_run_goes_on_from_its_last_checkpoint() -> Result<()> {
+    // What the run before noted must not hide the checkpoints: two runs would make snapshots of one number, and none of them the newest.
+    let (mut stage, account) = Stage::with_mail(&[("", 30)]).await?;
+    stage.back_up_equal(&account).await?;
+    stage.limits.checkpoint_every = 20;
+    stage.at_source(&account, |mailbox| -> Result<_> {
+        let inbox = {
+            let mut folders = mailbox.folder_views();
+            let found =
+                folders.find(|folder| folder.path.last().is_some_and(|last| last == "Inbox"));
+            found.context("there is one")?.key
+        };
+        for n in 0..200 {
+            let now = "2026-11-22T15:00:00Z".parse()?;
+            mailbox.deliver(inbox, mail(1000 + n).into_bytes().into(), now)?;
+        }
+        Ok(())
+    })??;
+    let mut fetched = 0;
+    let ended = back_up_until(&stage, &account, move |exchange| {
+        fetched += u32::from(is_content(exchange));
+        fetched == 150
+    })
+    .await?;
+    assert!(!ended, "it was interrupted");
+    let (held, tags) = newest(&stage, &account).await?;
+    assert!(tags.iter().any(|tag| tag == PARTIAL_TAG), "{tags:?}");
+    assert!(held.len() > 50, "{} are held", held.len());
+
+    let (_, asked) = stage.back_up_equal(&account).await?;
+    assert_eq!(asked.of("GET messages/$value"), 230 - held.len() as u64);
+    let snapshots = stage.repository(&account).await?.snapshots().await?;
+    let parents: BTreeSet<_> = snapshots.iter().map(|(_, one)| one.parent).collect();
+    assert_eq!(parents.len(), snapshots.len(), "each goes on from another");
+    stage.restic_agrees(&account)
+}
+
+#[tokio::test]
 async fn a_checkpoint_forgets_no_doubt() -> Result<()> {
     // A cursor that expired: what was deleted is noticed by its absence from the new listing, and asked for only at the end.
     let (mut stage, account) = Stage::with_mail(&[("", 120), ("Projects", 3)]).await?;

@@ -17,7 +17,7 @@ impl Repository {
         tokio::task::spawn_blocking(read).await.ok().flatten()
     }
 
-    /// Keeps a note in the cache, in place of the one before; an empty one removes it. Without a cache nothing happens, nor in one that was deleted
+    /// Keeps a note in the cache, in place of the one before; an empty one removes it, and so does a draft before it writes a snapshot. Without a cache nothing happens, nor in one that was deleted
     /// since this repository was opened: whoever did that wants the storage to be asked.
     pub async fn keep_note(&self, note: Vec<u8>) -> Result<()> {
         let Some(cache) = self.0.cache.clone() else {
