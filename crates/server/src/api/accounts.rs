@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{
-    answer::{Id, Items, Json, Limit, Query},
+    answer::{Id, Items, Json, Limit, Query, object},
     words::{AccountSort, AccountStatus, LastResult, Order, Service},
 };
 use crate::{Problem, Signed, State, path::Path};
@@ -144,6 +144,7 @@ pub(crate) enum Chosen {
     #[schema(value_type = Vec<Id>)]
     Accounts(Vec<AccountKey>),
     /// All that match.
+    #[serde(deserialize_with = "object")]
     All(Filter),
 }
 

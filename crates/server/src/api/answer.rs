@@ -11,7 +11,11 @@ use axum::{
     middleware::Next,
     response::Response,
 };
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{DeserializeOwned, Error},
+};
+use serde_json::{Map, Value};
 use utoipa::{
     PartialSchema, ToSchema,
     openapi::{ObjectBuilder, RefOr, Schema, SchemaFormat, schema::Type},
@@ -147,6 +151,10 @@ impl<T: DeserializeOwned, S: Sync> FromRequest<S> for Json<T> {
             let what = "The body is larger than any that this address takes.";
             return Err(Problem::Invalid(what.to_owned()));
         };
+        if !body.trim_ascii_start().starts_with(b"{") {
+            let what = "The body is not the JSON object that this address takes: see /api/v1/openapi.json.";
+            return Err(Problem::Invalid(what.to_owned()));
+        }
         // What the reader says may quote the body, and with it somebody's name.
         serde_json::from_slice(&body).map(Self).map_err(|error| {
             Problem::Invalid(format!(
@@ -157,6 +165,21 @@ impl<T: DeserializeOwned, S: Sync> FromRequest<S> for Json<T> {
         })
     }
 }
+
+/// Reads what is a struct inside a body. By itself serde takes an array of the fields as well, and an array of nothing for one whose fields all have
+/// a default.
+pub(crate) fn object<'de, T: DeserializeOwned, D: Deserializer<'de>>(
+    from: D,
+) -> Result<T, D::Error> {
+    let fields = Map::deserialize(from)?;
+    serde_json::from_value(Value::Object(fields)).map_err(D::Error::custom)
+}
+
+/// Bytes that are no JSON, for the document.
+#[derive(ToSchema)]
+#[schema(value_type = String, format = Binary)]
+#[expect(dead_code, reason = "it only describes")]
+pub(crate) struct Bytes(Vec<u8>);
 
 impl<T: Serialize> axum::response::IntoResponse for Json<T> {
     fn into_response(self) -> Response {

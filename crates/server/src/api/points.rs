@@ -13,7 +13,7 @@ use service::RestorePoint as Of;
 use utoipa::{IntoParams, ToSchema};
 use workload::mail::{Archive, Listed, MessageRef};
 
-use super::answer::{Id, Items, Json, Limit, Query};
+use super::answer::{Bytes, Id, Items, Json, Limit, Query};
 use crate::{Problem, Signed, State, path::Path};
 
 /// An account at a point in time.
@@ -270,7 +270,7 @@ pub(crate) async fn get_message(
 /// A message's file, as Microsoft served it
 #[utoipa::path(get, path = "/api/v1/accounts/{account}/restore-points/{point}/messages/{message}/eml", tag = "restore points",
     params(("account" = Id, Path), ("point" = String, Path), ("message" = String, Path)),
-    responses((status = 200, body = Vec<u8>, content_type = "message/rfc822")))]
+    responses((status = 200, body = inline(Bytes), content_type = "message/rfc822")))]
 pub(crate) async fn get_message_file(
     state: State,
     signed: Signed,

@@ -66,6 +66,14 @@ pub(crate) async fn restore(
     let Json(new) = body?;
     let target = new.target.unwrap_or(account);
     of.account(target).await?;
+    let points = state.service().restore_points(of.id(), account).await?;
+    if !points
+        .iter()
+        .any(|point| point.snapshot == new.restore_point)
+    {
+        let what = "The account has no such restore point: see its list of them.";
+        return Err(Problem::Conflict(what.to_owned()));
+    }
     let order = RestoreOrder {
         snapshot: Some(new.restore_point),
         selection: match new.what {

@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::answer::object;
+
 /// How a task's accounts are found, backed up and kept.
 #[derive(Deserialize, Serialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -12,10 +14,12 @@ pub(crate) struct TaskSettings {
     /// Whether accounts without a licence are accounts of the task.
     unlicensed: bool,
     /// After how many days the backups of accounts that are gone at the source are deleted; never when null.
+    #[schema(format = Int64, maximum = 4_294_967_295_u64)]
     retain_archived_days: Option<u32>,
     /// Whether accounts that are found are activated without being asked for.
     activate_new: bool,
     schedule: Schedule,
+    #[serde(deserialize_with = "object")]
     retention: Retention,
     /// The time zone of the schedule and the retention, by its IANA name.
     zone: String,
@@ -37,11 +41,17 @@ pub(crate) enum Schedule {
 #[derive(Default, Deserialize, Serialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Retention {
+    #[schema(format = Int64, maximum = 4_294_967_295_u64)]
     last: u32,
+    #[schema(format = Int64, maximum = 4_294_967_295_u64)]
     hourly: u32,
+    #[schema(format = Int64, maximum = 4_294_967_295_u64)]
     daily: u32,
+    #[schema(format = Int64, maximum = 4_294_967_295_u64)]
     weekly: u32,
+    #[schema(format = Int64, maximum = 4_294_967_295_u64)]
     monthly: u32,
+    #[schema(format = Int64, maximum = 4_294_967_295_u64)]
     yearly: u32,
 }
 

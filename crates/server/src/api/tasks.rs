@@ -14,7 +14,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::{
     accounts::Chosen,
-    answer::{Id, Items, Json, Limit, Query},
+    answer::{Id, Items, Json, Limit, Query, object},
     runs::{Begun, Run},
     settings::TaskSettings,
     words::Service,
@@ -117,7 +117,7 @@ pub(crate) struct NewTask {
     name: String,
     #[schema(value_type = Id)]
     connection: ConnectionId,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "object")]
     settings: TaskSettings,
 }
 

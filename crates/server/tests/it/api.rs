@@ -131,6 +131,8 @@ async fn a_task_is_made_set_and_run() {
         r#"{"schedule": {"times_a_day": 0}}"#,
         r#"{"shedule": "manual"}"#,
         r#"{"zone": "Ada's garden"}"#,
+        r#"{"retention": [1, 2]}"#,
+        r#"[true, "Ada"]"#,
         "nonsense of Ada's",
     ] {
         let refused = ada
@@ -178,6 +180,16 @@ async fn a_task_is_made_set_and_run() {
         refused.problem();
     }
 
+    for wrong in [
+        r#"{"all": [null, null]}"#,
+        r#"{"all": []}"#,
+        "[]",
+        r#""all""#,
+    ] {
+        let activate = format!("{path}/accounts/activate");
+        let refused = ada.program(Method::POST, &activate, wrong).await;
+        assert_eq!(refused.status, 422, "{wrong}");
+    }
     let (all_of, one) = (json!({"all": {}}), json!({"accounts": [all[0]["id"]]}));
     let changed = async |action: &str, body: &Value| {
         let answer = post(&ada, &format!("{path}/accounts/{action}"), body).await;
@@ -370,6 +382,10 @@ async fn a_backup_is_looked_into_and_restored_from() {
     }
 
     let order = json!({"restore_point": point, "what": {"messages": [listed[0]["id"]]}});
+    let mut nowhere = order.clone();
+    nowhere["restore_point"] = json!("0".repeat(64));
+    let refused = post(&ada, &format!("{account}/restores"), &nowhere).await;
+    assert_eq!(refused.status, 409, "{}", refused.text);
     let begun = post(&ada, &format!("{account}/restores"), &order).await;
     assert_eq!(begun.status, 202, "{}", begun.text);
     let restore = begun.header("location").to_owned();
