@@ -12,6 +12,7 @@ use std::process::{self, ExitCode};
 
 use clap::{Parser, Subcommand};
 
+mod api;
 mod browser;
 mod fuzz;
 mod surroundings;
@@ -29,8 +30,8 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Everything that continuous integration runs: tools, formatting, tidy, clippy, tests, a walk through the console in a browser, a minute of
-    /// fuzzing, a small benchmark, five minutes of the soak.
+    /// Everything that continuous integration runs: tools, formatting, tidy, clippy, tests, a walk through the console in a browser, a try of the
+    /// interface to programs, a minute of fuzzing, a small benchmark, five minutes of the soak.
     ///
     /// All steps run, also after one has failed, and a summary ends the output; the exit status is 0 only if every step passed. Under CI=true
     /// a missing tool or missing reference data is a failure; otherwise the tests that need it say that they were passed over.
@@ -51,7 +52,7 @@ enum Command {
         )]
         options: Vec<String>,
     },
-    /// Only find or install the programs that the tests run: restic as Debian stable has it, and the newest; strace; a browser; and so on.
+    /// Only find or install the programs that the tests run: restic as Debian stable has it, and the newest; strace; a browser; schemathesis; and so on.
     Tools,
     /// Kill workers at every boundary of every operation and judge what is left: `--help` tells how to do less. See docs/trials.md.
     #[command(disable_help_flag = true)]
@@ -60,6 +61,8 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Try what the document of `/api/v1` allows and forbids on `keepwell demo`, with schemathesis: about half a minute.
+    Api,
     /// Walk through the console of `keepwell demo` in Chromium, and leave a picture of every page in target/browser/screenshots.
     Browser,
     /// Build the fuzz targets and run them from the kept corpus: fuzz/corpus. See docs/trials.md.
@@ -80,6 +83,7 @@ fn main() -> ExitCode {
         Command::Bench { options } => bench(&options),
         Command::Tools => tools::run(),
         Command::KillMatrix { arguments } => trials("kill-matrix", &arguments),
+        Command::Api => api::run(),
         Command::Browser => browser::run(),
         Command::Fuzz(plan) => fuzz::run(&plan),
         Command::Soak { arguments } => trials("soak", &arguments),

@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{bail, ensure};
 
-use crate::{browser, fuzz, surroundings, tidy, tools};
+use crate::{api, browser, fuzz, surroundings, tidy, tools};
 
 /// A name for the summary, and what to do.
 type Step = (&'static str, fn() -> anyhow::Result<()>);
@@ -16,7 +16,7 @@ type Step = (&'static str, fn() -> anyhow::Result<()>);
 /// Of each fuzz target: a minute in all, two at a time.
 const FUZZ_SECONDS: u64 = 10;
 
-const STEPS: [Step; 9] = [
+const STEPS: [Step; 10] = [
     ("tools", tools::run),
     ("format", || cargo(&["fmt", "--all", "--check"])),
     ("tidy", || tidy::run(false)),
@@ -40,6 +40,7 @@ const STEPS: [Step; 9] = [
         ])
     }),
     ("browser", browser::run),
+    ("api", api::run),
     ("fuzz", || {
         fuzz::run(&fuzz::Plan {
             seconds: FUZZ_SECONDS,

@@ -1,7 +1,7 @@
 //! Finds or installs the programs that the tests run.
 //!
 //! On Debian, as root, what is missing is installed from the archive that apt already uses. Elsewhere it is said what is missing; only continuous
-//! integration fails for it. Nothing is downloaded but by apt, which checks signatures, and by cargo, which checks hashes.
+//! integration fails for it. Nothing is downloaded but by apt, which checks signatures, by cargo, which checks hashes, and by pip, in versions that are kept here.
 
 use std::{
     fs,
@@ -21,6 +21,12 @@ const TOOLS: &str = "target/tools";
 
 /// Where the newest restic is unpacked below the workspace; the tests look for it there.
 const NEWEST_RESTIC: &str = "target/tools/restic-newest";
+
+/// What is tried on the interface to programs, and what it needs of PyPI.
+pub(crate) const API: &str = "crates/xtask/api";
+
+/// Where that is installed below the workspace.
+const SCHEMATHESIS: &str = "target/tools/schemathesis";
 
 /// Where Debian keeps PostgreSQL's programs, a folder for each version; the tests look for them there.
 const POSTGRESQL: &str = "/usr/lib/postgresql";
@@ -45,6 +51,8 @@ pub(crate) fn run() -> anyhow::Result<()> {
         packaged("npm", "npm").context("it fetches what drives the browser"),
         packaged("chromium", "chromium")
             .context("it is the browser that walks through the console"),
+        schemathesis()
+            .and_then(|python| version(python.with_file_name("schemathesis"), &["--version"])),
     ];
     let mut missing = 0;
     for tool in found {
@@ -137,6 +145,38 @@ pub(crate) fn cargo_fuzz() -> anyhow::Result<Command> {
     let install = ["install", "--quiet", "--locked", "cargo-fuzz", "--root"];
     surroundings::run(Command::new("cargo").args(install).arg(TOOLS))?;
     Ok(ours)
+}
+
+/// The Python in which schemathesis is installed, in the versions that are kept in [`API`]; installed once, and again when these change.
+pub(crate) fn schemathesis() -> anyhow::Result<PathBuf> {
+    let folder = workspace().join(SCHEMATHESIS);
+    let python = folder.join("bin/python");
+    let wanted = fs::read_to_string(workspace().join(API).join("requirements.txt"))?;
+    let installed = folder.join("requirements.txt");
+    if fs::read_to_string(&installed).is_ok_and(|text| text == wanted) {
+        return Ok(python);
+    }
+    let mut make = Command::new("python3");
+    make.args(["-m", "venv", "--clear"]).arg(&folder);
+    if output(&mut make).is_err() {
+        install("python3-venv")?;
+        output(&mut make)?;
+    }
+    let requirements = folder.join("requirements.new");
+    fs::write(&requirements, wanted)?;
+    let install = [
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+        "-r",
+    ];
+    surroundings::run(Command::new(&python).args(install).arg(&requirements))
+        .context("pip could not install schemathesis")?;
+    // What was interrupted begins anew.
+    fs::rename(&requirements, &installed)?;
+    Ok(python)
 }
 
 /// The newest restic, unpacked from Debian unstable beside the installed one. It is kept below `target` and fetched once.

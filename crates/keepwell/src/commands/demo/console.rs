@@ -48,7 +48,14 @@ struct Ready<'a> {
     console: &'a str,
     address: &'a str,
     password: &'a str,
+    token: &'a str,
     microsoft: Microsoft,
+}
+
+/// What lets somebody in, and a program.
+struct Keys<'a> {
+    password: &'a str,
+    token: &'a str,
 }
 
 /// The emulated Microsoft, for a test that looks past the console.
@@ -90,6 +97,10 @@ pub(crate) async fn run(options: Demo) -> anyhow::Result<Verdict> {
         .found(ORGANIZATION, NAME, ADDRESS, &password)
         .await
         .map_err(|problem| anyhow!("the organization could not be made: {problem:?}"))?;
+    let token = state
+        .api_token(ADDRESS, "Demonstration")
+        .await
+        .map_err(|problem| anyhow!("the API token could not be made: {problem:?}"))?;
     let stop = CancellationToken::new();
     let serving = tokio::spawn(server::serve(
         listener,
@@ -104,7 +115,11 @@ pub(crate) async fn run(options: Demo) -> anyhow::Result<Verdict> {
             tokio::join!(service.work(stop.clone()), service.schedule(stop));
         })
     };
-    tell(&options, &url, &password, &folder, &emulator)?;
+    let keys = Keys {
+        password: &password,
+        token: &token,
+    };
+    tell(&options, &url, keys, &folder, &emulator)?;
     end.await
         .context("the signal to stop could not be awaited")?;
     stop.cancel();
@@ -219,7 +234,7 @@ async fn protect(
 fn tell(
     options: &Demo,
     url: &Url,
-    password: &str,
+    Keys { password, token }: Keys<'_>,
     folder: &Folder,
     emulator: &Running,
 ) -> anyhow::Result<()> {
@@ -230,6 +245,7 @@ fn tell(
             console: url,
             address: ADDRESS,
             password,
+            token,
             microsoft: Microsoft {
                 http: emulator.base_url.clone(),
                 tenant_id: emulator.tenant_id.to_string(),
@@ -243,6 +259,7 @@ fn tell(
         result(&format!("Console    {url}"))?;
         result(&format!("Address    {ADDRESS}"))?;
         result(&format!("Password   {password}"))?;
+        result(&format!("API token  {token}"))?;
         if let Some(administrator) = emulator.administrator() {
             result(&format!(
                 "Microsoft  {} with the password {} (emulated)",
