@@ -5,6 +5,9 @@ use std::time::Duration;
 use catalog::Health;
 use emulator::{Account, DirectoryRole, Running};
 use model::{Clock, SystemClock};
+use reqwest::{Method, RequestBuilder};
+use serde_json::{Value, json};
+use url::Url;
 
 use crate::{
     browser::{Answer, Browser, unescape},
@@ -24,6 +27,8 @@ struct Walker<'a> {
     csrf: String,
     /// `/tasks/new/…`
     draft: String,
+    /// The client id of an app that proves itself by the certificate of the wizard, in place of the one with a secret.
+    by_certificate: Option<String>,
 }
 
 impl<'a> Walker<'a> {
@@ -39,6 +44,7 @@ impl<'a> Walker<'a> {
         let draft = answer.location().strip_suffix("/authenticate").unwrap();
         Self {
             draft: draft.to_owned(),
+            by_certificate: None,
             login: Browser::new(&microsoft.base_url),
             stage,
             microsoft,
@@ -64,6 +70,14 @@ impl<'a> Walker<'a> {
             ("client_id", &client_id),
             ("secret", &self.microsoft.client_secret),
         ];
+        if let Some(app) = &self.by_certificate {
+            fields.truncate(1);
+            fields.extend([
+                ("proof", "certificate"),
+                ("tenant", &tenant),
+                ("client_id", app),
+            ]);
+        }
         fields.retain(|(name, _)| changes.iter().all(|(changed, _)| changed != name));
         fields.extend(changes);
         self.browser.post(&self.path("authenticate"), &fields).await
@@ -197,6 +211,103 @@ async fn a_task_is_made_by_way_of_microsoft() {
     let secret = microsoft.client_secret.as_bytes();
     let is_seen = |bytes: &Vec<u8>| bytes.windows(secret.len()).any(|window| window == secret);
     assert!(!stage.files().iter().any(is_seen));
+}
+
+/// What Microsoft answers to this.
+async fn told(request: RequestBuilder) -> Value {
+    let answer = request.send().await.unwrap();
+    let (status, text) = (answer.status(), answer.text().await.unwrap());
+    assert!(status.is_success(), "{status}: {text}");
+    serde_json::from_str(&text).unwrap()
+}
+
+/// Does what the script of the wizard does, with the values that stand in it, and gives the client id.
+async fn run_script(microsoft: &Running, script: &str) -> String {
+    let between = |from: &str, to: &str| {
+        let (_, rest) = script.split_once(from).unwrap();
+        rest.split_once(to).unwrap().0.to_owned()
+    };
+    let browser = Browser::new(&microsoft.base_url);
+    let client_id = microsoft.client_id.to_string();
+    let form = [
+        ("grant_type", "client_credentials"),
+        ("scope", "https://graph.microsoft.com/.default"),
+        ("client_id", &client_id),
+        ("client_secret", &microsoft.client_secret),
+    ];
+    let path = format!("/{}/oauth2/v2.0/token", microsoft.tenant_id);
+    let token = told(browser.form(&path, &form)).await;
+    let token = token["access_token"].as_str().unwrap();
+    let of_graph = [("$filter", between("-Filter \"", "\""))];
+    let url = format!("{}/v1.0/servicePrincipals", microsoft.base_url);
+    let url = Url::parse_with_params(&url, of_graph).unwrap();
+    let graph = browser.request(Method::GET, url.as_str());
+    let graph = told(graph.bearer_auth(token)).await;
+    let graph = &graph["value"][0];
+    let names = between("$names = @(", ")");
+    let names: Vec<_> = names
+        .split(", ")
+        .map(|name| name.trim_matches('\''))
+        .collect();
+    let roles = graph["appRoles"].as_array().unwrap().iter();
+    let roles: Vec<_> = roles
+        .filter(|role| names.contains(&role["value"].as_str().unwrap()))
+        .map(|role| json!({"id": role["id"], "type": "Role"}))
+        .collect();
+    assert_eq!(roles.len(), names.len());
+    let app = json!({
+        "displayName": between("-DisplayName '", "'"),
+        "signInAudience": between("-SignInAudience '", "'"),
+        "web": {"redirectUris": [between("RedirectUris = @('", "'")]},
+        "requiredResourceAccess": [{"resourceAppId": graph["appId"], "resourceAccess": roles}],
+        "keyCredentials": [{
+            "type": between("Type = 'A", "'").replace("symmetric", "Asymmetric"),
+            "usage": between("Usage = '", "'"),
+            "key": between("FromBase64String('", "'"),
+        }],
+    });
+    let request = browser
+        .request(Method::POST, "/v1.0/applications")
+        .bearer_auth(token)
+        .header("content-type", "application/json")
+        .body(app.to_string());
+    let made = told(request).await;
+    made["appId"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_script_registers_an_app_that_signs_in_with_the_certificate() {
+    let (stage, microsoft) = Stage::with_microsoft(|settings| {
+        settings.roles = vec!["Application.ReadWrite.All".to_owned()];
+    })
+    .await;
+    let (tenant, browser) = stage.signed_in("ada").await;
+    let mut walker = Walker::start(&stage, &microsoft, browser).await;
+    let page = walker.browser.get(&walker.path("authenticate")).await.text;
+    let (_, script) = page.split_once("id=\"script\">").unwrap();
+    let script = unescape(script.split("</pre>").next().unwrap());
+    // For whoever registers by hand there is the same as a file.
+    let file = walker.browser.get(&walker.path("certificate")).await.text;
+    let lines = file.lines().filter(|line| !line.starts_with('-'));
+    assert!(script.contains(&lines.collect::<String>()) && !file.contains("PRIVATE"));
+    let app = run_script(&microsoft, &script).await;
+    walker.by_certificate = Some(app.clone());
+    let administrator = microsoft.administrator().unwrap();
+    assert_eq!(walker.walk(&administrator).await, walker.path("checking"));
+    let checked = walker.browser.get(&walker.path("checking")).await;
+    assert_eq!(checked.location(), walker.path("review"));
+    let fields = [
+        ("csrf", walker.csrf.as_str()),
+        ("schedule", "manual"),
+        ("retain_days", ""),
+    ];
+    let made = walker.browser.post(&walker.path("review"), &fields).await;
+    assert_eq!(made.status, 303, "{}", made.text);
+    let connections = tenant.organization.connections().await.unwrap();
+    assert_eq!(connections[0].health, Health::Connected);
+    assert_eq!(connections[0].client_id, app);
+    let file = walker.browser.get(&walker.path("certificate")).await;
+    assert_eq!(file.status, 404, "the draft is gone");
 }
 
 /// abuse 103: the logs of server and worker, as talkative as they can be, over a whole walk.
