@@ -18,6 +18,7 @@ use crate::{
     id::{BlobId, ObjectId, RepositoryId, SnapshotId},
     index::Index,
     key::KeyFile,
+    key_ring::KeyRing,
     lock::{self, Locksmith},
     sealed_file,
     snapshot::Snapshot,
@@ -73,7 +74,8 @@ impl Repository {
                 return Err(Error::damaged(Subject::Config, Problem::Missing));
             }
         }
-        let ((key, file), made) = match find_keys(&storage, password).await {
+        let found = find_keys(&storage, password, &options, &KeyRing::default()).await;
+        let ((key, file), made) = match found {
             Ok(keys) => (
                 keys.into_iter().next().ok_or(Error::Internal("no key"))?,
                 None,
@@ -109,11 +111,22 @@ impl Repository {
     /// damaged ([`Error::Damaged`]) and that the storage failed ([`Error::Storage`]) (survival 186). If the cache was outdated, an operation may
     /// find out only later, with [`Error::AnotherRepository`] or [`Error::NoRepository`]; opened anew, the repository is as the storage has it.
     pub async fn open(storage: Storage, password: &str, options: Options) -> Result<Self> {
-        if let Some((opening, key, config)) = open_from_cache(&options, password).await? {
+        Self::open_with(storage, password, options, &KeyRing::default()).await
+    }
+
+    /// As [`open`](Self::open), without deriving a key that is on the ring.
+    pub async fn open_with(
+        storage: Storage,
+        password: &str,
+        options: Options,
+        ring: &KeyRing,
+    ) -> Result<Self> {
+        if let Some((opening, key, config)) = open_from_cache(&options, password, ring).await? {
             return Self::new(storage.expecting(opening), key, options, config.id).await;
         }
         let config = storage.config().await?;
-        let keys = match (find_keys(&storage, password).await, &config) {
+        let keys = find_keys(&storage, password, &options, ring).await;
+        let keys = match (keys, &config) {
             // Keys without a configuration: a repository whose making was interrupted.
             (_, None) => return Err(Error::NoRepository),
             (Err(Error::NoRepository), Some(_)) => {
@@ -397,20 +410,18 @@ impl fmt::Debug for Repository {
 async fn open_from_cache(
     options: &Options,
     password: &str,
+    ring: &KeyRing,
 ) -> Result<Option<(Opening, Key, Config)>> {
     let (Some(folder), Some(marks)) = (options.cache.clone(), options.marks()) else {
         return Ok(None);
     };
-    let password = password.to_owned();
+    let (password, ring, now) = (password.to_owned(), ring.clone(), options.clock.elapsed());
     let open = move || {
         let opening = Opening::read(&Folder::new(folder))?;
         if !marks.dead(lock::is_held).is_empty() {
             return None;
         }
-        let key = KeyFile::parse(&opening.key_file)
-            .ok()?
-            .open(&password)
-            .ok()??;
+        let key = ring.open(&opening.key_file, &password, now).ok()??;
         let config = Config::open(&key, &opening.config).ok()?;
         Some((opening, key, config))
     };
@@ -418,7 +429,12 @@ async fn open_from_cache(
 }
 
 /// The master keys that `password` opens, and the files that they are in. Errors with [`Error::NoRepository`] when there are no key files at all.
-async fn find_keys(storage: &Storage, password: &str) -> Result<Vec<(Key, Bytes)>> {
+async fn find_keys(
+    storage: &Storage,
+    password: &str,
+    options: &Options,
+    ring: &KeyRing,
+) -> Result<Vec<(Key, Bytes)>> {
     let listed = storage.list(ObjectKind::Key).await?;
     if listed.is_empty() {
         return Err(Error::NoRepository);
@@ -434,7 +450,9 @@ async fn find_keys(storage: &Storage, password: &str) -> Result<Vec<(Key, Bytes)
             }
             Err(error) => return Err(error),
         };
-        match open_key(bytes.clone(), password.to_owned()).await? {
+        let (file, ring, now) = (bytes.clone(), ring.clone(), options.clock.elapsed());
+        let password = password.to_owned();
+        match blocking(move || ring.open(&file, &password, now)).await? {
             Ok(key) => keys.extend(key.map(|key| (key, bytes))),
             Err(problem) => {
                 let subject = Subject::Object(ObjectKind::Key, object.id);
@@ -447,10 +465,6 @@ async fn find_keys(storage: &Storage, password: &str) -> Result<Vec<(Key, Bytes)
         None if keys.is_empty() => Err(Error::WrongPassword),
         _ => Ok(keys),
     }
-}
-
-async fn open_key(bytes: Bytes, password: String) -> Result<Result<Option<Key>, Problem>> {
-    blocking(move || KeyFile::parse(&bytes)?.open(&password)).await
 }
 
 async fn seal_key(key: Key, password: String, options: Options) -> Result<Bytes> {
