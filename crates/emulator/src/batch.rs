@@ -137,9 +137,6 @@ fn has_circle(parts: &[Part]) -> bool {
 fn request(part: &Part, outer: &Incoming) -> Result<Incoming, &'static str> {
     let method = Method::from_bytes(part.method.to_ascii_uppercase().as_bytes())
         .map_err(|_| "Invalid HTTP method.")?;
-    if part.url.contains("://") {
-        return Err("The URL of a request in a batch must be relative.");
-    }
     let (path, query) = part.url.split_once('?').unwrap_or((&part.url, ""));
     let mut headers = HeaderMap::new();
     for (name, value) in &part.headers {

@@ -12,7 +12,11 @@ use http::{HeaderMap, Method, header};
 use jiff::Timestamp;
 use serde_json::Value;
 
-use crate::{GraphError, SharedMailbox, Tenant, User, route::Service};
+use crate::{
+    GraphError, SharedMailbox, Tenant, User,
+    doors::{Site, sibling},
+    route::Service,
+};
 
 pub use prefer::Preferences;
 pub use query::Query;
@@ -126,7 +130,7 @@ impl Call {
     /// Where Graph's v1.0 stands for this client, without a trailing slash.
     #[must_use]
     pub fn base(&self) -> String {
-        format!("{}/v1.0", self.origin)
+        format!("{}/v1.0", sibling(&self.origin, Site::Graph))
     }
 
     /// `@odata.context` of an answer: `{base}/$metadata#{fragment}`.

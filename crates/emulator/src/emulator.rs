@@ -16,7 +16,13 @@ use uuid::Uuid;
 
 use crate::{
     Behaviour, Clock, DirectoryRole, Error, FaultRule, Observer, Stats, SystemClock, Tenant, User,
-    World, entra::Entra, fault::Faults, gateway::Gateway, routes, server, stats::Counters,
+    World,
+    doors::{CertificateAuthority, Door},
+    entra::Entra,
+    fault::Faults,
+    gateway::Gateway,
+    routes, server,
+    stats::Counters,
     throttle::Throttle,
 };
 
@@ -27,6 +33,10 @@ pub struct Settings {
     pub world: World,
     /// Where to listen; port 0 takes a free one.
     pub http: SocketAddr,
+    /// Where to listen for HTTPS too.
+    pub https: Option<SocketAddr>,
+    /// Where to be a proxy for Microsoft's hosts too: for clients that know no other address than Microsoft's.
+    pub proxy: Option<SocketAddr>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Whether Microsoft's documented limits apply.
@@ -67,6 +77,8 @@ impl Settings {
         Self {
             world,
             http: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            https: None,
+            proxy: None,
             clock: Arc::new(SystemClock),
             throttle: false,
             latency: Duration::ZERO,
@@ -104,6 +116,13 @@ pub struct Running {
     pub base_url: String,
     /// The address it listens on.
     pub address: SocketAddr,
+    /// Where it listens for HTTPS: `https://127.0.0.1:8443`.
+    pub https_url: Option<String>,
+    /// Where it is a proxy: `http://127.0.0.1:8888`. There `CONNECT` reaches `login.microsoftonline.com`, `graph.microsoft.com`,
+    /// `outlook.office.com`, `outlook.office365.com` and every `*.sharepoint.com`, all of them this emulator.
+    pub proxy_url: Option<String>,
+    /// What to trust, so that HTTPS and the proxy are believed: a certificate as PEM, made anew at each start.
+    pub ca_pem: String,
     /// The tenant.
     pub tenant_id: Uuid,
     /// The application that was registered for the caller.
@@ -112,7 +131,7 @@ pub struct Running {
     pub client_secret: String,
     gateway: Arc<Gateway>,
     stop: watch::Sender<()>,
-    task: Mutex<Option<JoinHandle<()>>>,
+    tasks: Mutex<Vec<JoinHandle<()>>>,
 }
 
 impl fmt::Debug for Running {
@@ -160,26 +179,49 @@ impl Emulator {
         for rule in settings.faults {
             gateway.faults.add(rule, &gateway.routes)?;
         }
-        let listen = |source| Error::Listen {
-            address: settings.http,
-            source,
-        };
-        let listener = TcpListener::bind(settings.http).await.map_err(listen)?;
-        let address = listener.local_addr().map_err(listen)?;
         let gateway = Arc::new(gateway);
+        let authority = Arc::new(CertificateAuthority::new()?);
         let (stop, stopped) = watch::channel(());
-        let task = tokio::spawn(server::run(listener, gateway.clone(), stopped));
+        let mut tasks = Vec::new();
+        let mut open = async |at, door| -> Result<SocketAddr, Error> {
+            let (listener, address) = listen(at).await?;
+            let (gateway, stopped) = (gateway.clone(), stopped.clone());
+            tasks.push(tokio::spawn(server::run(listener, door, gateway, stopped)));
+            Ok(address)
+        };
+        let address = open(settings.http, Door::Http).await?;
+        let https = match settings.https {
+            Some(at) => Some(open(at, Door::Https(authority.clone())).await?),
+            None => None,
+        };
+        let proxy = match settings.proxy {
+            Some(at) => Some(open(at, Door::Proxy(authority.clone())).await?),
+            None => None,
+        };
         Ok(Running {
             base_url: format!("http://{address}"),
             address,
+            https_url: https.map(|address| format!("https://{address}")),
+            proxy_url: proxy.map(|address| format!("http://{address}")),
+            ca_pem: authority.pem(),
             tenant_id: tenant.id,
             client_id: registered.client_id,
             client_secret: registered.client_secret,
             gateway,
             stop,
-            task: Mutex::new(Some(task)),
+            tasks: Mutex::new(tasks),
         })
     }
+}
+
+async fn listen(at: SocketAddr) -> Result<(TcpListener, SocketAddr), Error> {
+    let failed = |source| Error::Listen {
+        address: at,
+        source,
+    };
+    let listener = TcpListener::bind(at).await.map_err(failed)?;
+    let address = listener.local_addr().map_err(failed)?;
+    Ok((listener, address))
 }
 
 impl Running {
@@ -278,11 +320,11 @@ impl Running {
     /// Stops listening, cuts the connections, and waits until that is done.
     pub async fn stop(self) {
         self.stop.send_replace(());
-        let task = match self.task.lock() {
-            Ok(mut task) => task.take(),
-            Err(_) => None,
+        let tasks = match self.tasks.lock() {
+            Ok(mut tasks) => std::mem::take(&mut *tasks),
+            Err(_) => Vec::new(),
         };
-        if let Some(task) = task {
+        for task in tasks {
             // It ends by itself; that it panicked would have shown before.
             let _ = task.await;
         }

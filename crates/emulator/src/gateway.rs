@@ -19,6 +19,7 @@ use uuid::Uuid;
 use crate::{
     Access, Clock, GraphError, Observer, Preferences, Query, Reply, Route, Service, Tenant, batch,
     call::Call,
+    doors::Site,
     entra::{Entra, Principal},
     fault::{Faults, Target, Verdict, Wire},
     route::{self, Match},
@@ -67,14 +68,16 @@ pub(crate) struct Gateway {
     pub(crate) random: Mutex<StdRng>,
 }
 
-/// Which host a path is for.
-enum Door<'a> {
+/// Which service a request is for.
+enum Entrance<'a> {
     /// Graph; the path after the version.
     Graph(&'a str),
     /// Outlook's host, to which upload URLs lead.
     Outlook,
     Login,
     Admin,
+    /// Nothing that a host of Microsoft's has.
+    Absent,
     Unknown,
 }
 
@@ -91,12 +94,13 @@ impl Gateway {
     /// Answers a request from a connection.
     pub(crate) fn answer(&self, incoming: &Incoming) -> Outgoing {
         self.counters.request(incoming.body.len());
-        let outgoing = match door(&incoming.path, self.admin) {
-            Door::Graph(path) => self.graph(incoming, path, Caller::Header),
-            Door::Outlook => self.graph(incoming, &incoming.path, Caller::Url),
-            Door::Login => self.login(incoming),
-            Door::Admin => self.administer(incoming),
-            Door::Unknown => {
+        let outgoing = match entrance(incoming, self.admin) {
+            Entrance::Graph(path) => self.graph(incoming, path, Caller::Header),
+            Entrance::Outlook => self.graph(incoming, &incoming.path, Caller::Url),
+            Entrance::Login => self.login(incoming),
+            Entrance::Admin => self.administer(incoming),
+            Entrance::Absent => self.absent(),
+            Entrance::Unknown => {
                 let version = incoming.path.split('/').find(|s| !s.is_empty());
                 let message = format!("Invalid version: {}", version.unwrap_or_default());
                 self.refuse(incoming, &GraphError::bad_request(message))
@@ -383,15 +387,29 @@ pub(crate) enum Caller<'a> {
     Url,
 }
 
-fn door(path: &str, admin: bool) -> Door<'_> {
+/// Under the emulator's own address a path is enough; one of Microsoft's hosts has only what belongs there.
+fn entrance(incoming: &Incoming, admin: bool) -> Entrance<'_> {
+    let host = incoming.origin.split_once("://").map(|(_, host)| host);
+    let found = by_path(&incoming.path, admin);
+    match (Site::of(host.unwrap_or_default()), found) {
+        (Site::Own, found)
+        | (Site::Graph, found @ (Entrance::Graph(_) | Entrance::Unknown))
+        | (Site::Login, found @ Entrance::Login)
+        | (Site::Outlook, found @ Entrance::Outlook) => found,
+        (Site::Graph, _) => Entrance::Unknown,
+        _ => Entrance::Absent,
+    }
+}
+
+fn by_path(path: &str, admin: bool) -> Entrance<'_> {
     let trimmed = path.trim_start_matches('/');
     let (first, rest) = trimmed.split_once('/').unwrap_or((trimmed, ""));
     match first.to_ascii_lowercase().as_str() {
-        "v1.0" => Door::Graph(rest),
-        "api" if rest.to_ascii_lowercase().starts_with("gv1.0/") => Door::Outlook,
-        "_emulator" if admin => Door::Admin,
-        _ if Entra::serves(path) => Door::Login,
-        _ => Door::Unknown,
+        "v1.0" => Entrance::Graph(rest),
+        "api" if rest.to_ascii_lowercase().starts_with("gv1.0/") => Entrance::Outlook,
+        "_emulator" if admin => Entrance::Admin,
+        _ if Entra::serves(path) => Entrance::Login,
+        _ => Entrance::Unknown,
     }
 }
 
@@ -402,9 +420,7 @@ fn authorise(
 ) -> Result<(), GraphError> {
     match (route.access, principal) {
         (Access::UrlToken, _) if headers.contains_key(header::AUTHORIZATION) => {
-            Err(GraphError::invalid_token(
-                "An upload URL must be used without an Authorization header.",
-            ))
+            Err(GraphError::invalid_audience())
         }
         (Access::UrlToken, _) => Ok(()),
         (Access::Roles(needed), Some(principal))

@@ -110,6 +110,16 @@ impl GraphError {
         )
     }
 
+    /// 401 `InvalidAudienceForResource`: an upload URL has a token of its own, and another one beside it is refused, as people met it with
+    /// Microsoft's SDKs (reported for msgraph-sdk-java in 2020 and 2023).
+    pub(crate) fn invalid_audience() -> Self {
+        Self::new(
+            StatusCode::UNAUTHORIZED,
+            "InvalidAudienceForResource",
+            "The audience claim value is invalid for current resource. Audience claim is 'https://graph.microsoft.com/', request url is 'https://outlook.office.com' and resource type is 'Exchange'.",
+        )
+    }
+
     /// 413 for a body over the limit.
     #[must_use]
     pub fn too_large() -> Self {

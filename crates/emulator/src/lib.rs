@@ -25,6 +25,7 @@ mod tenant;
 
 mod batch;
 mod coverage;
+mod doors;
 mod entra;
 mod fault;
 mod gateway;

@@ -1,11 +1,11 @@
-//! Connections: HTTP/1.1 and HTTP/2 without TLS on one port, with bounds on everything that a client controls.
+//! Connections: HTTP/1.1 and HTTP/2 on any stream, with bounds on everything that a client controls.
 //!
 //! What it does beyond carrying requests to the gateway is to break connections as fault rules ask: delay, truncation, silence, reset.
 
 mod body;
 mod stream;
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response, Uri, header};
@@ -16,6 +16,7 @@ use hyper_util::{
     server::conn::auto,
 };
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::TcpListener,
     sync::{Semaphore, watch},
     task::JoinSet,
@@ -23,11 +24,12 @@ use tokio::{
 
 use crate::{
     GraphError, clock,
+    doors::Door,
     gateway::{Gateway, Incoming, Outgoing},
 };
 
 use body::AnswerBody;
-use stream::{Reset, Stream};
+pub(crate) use stream::{Reset, Stream};
 
 /// Connections at a time; further ones wait to be accepted.
 const CONNECTIONS_MAX: usize = 1024;
@@ -43,6 +45,7 @@ const STREAMS_MAX: u32 = 128;
 /// Serves until `stop` changes or is dropped. Connections that are open then are cut.
 pub(crate) async fn run(
     listener: TcpListener,
+    door: Door,
     gateway: Arc<Gateway>,
     mut stop: watch::Receiver<()>,
 ) {
@@ -54,14 +57,14 @@ pub(crate) async fn run(
             accepted = accept(&listener, &places) => accepted,
             Some(_) = connections.join_next() => continue,
         };
-        let Some((tcp, peer_side, place)) = accepted else {
+        let Some((tcp, place)) = accepted else {
             // Out of file descriptors, or the peer left already: others may still be served.
             clock::wait(Duration::from_millis(10)).await;
             continue;
         };
-        let gateway = gateway.clone();
+        let (gateway, door) = (gateway.clone(), door.clone());
         connections.spawn(async move {
-            serve(tcp, peer_side, gateway).await;
+            door.serve(tcp, gateway).await;
             drop(place);
         });
     }
@@ -70,24 +73,21 @@ pub(crate) async fn run(
 async fn accept(
     listener: &TcpListener,
     places: &Arc<Semaphore>,
-) -> Option<(
-    tokio::net::TcpStream,
-    SocketAddr,
-    tokio::sync::OwnedSemaphorePermit,
-)> {
+) -> Option<(tokio::net::TcpStream, tokio::sync::OwnedSemaphorePermit)> {
     let place = places.clone().acquire_owned().await.ok()?;
     let (tcp, _) = listener.accept().await.ok()?;
-    let local = tcp.local_addr().ok()?;
-    Some((tcp, local, place))
+    Some((tcp, place))
 }
 
-async fn serve(tcp: tokio::net::TcpStream, local: SocketAddr, gateway: Arc<Gateway>) {
-    // Small answers should not wait for more.
-    let _ = tcp.set_nodelay(true);
-    let (stream, reset) = Stream::new(tcp);
+/// Serves what a client asks on a stream until it ends. `origin` is the scheme and host that the client came by, if it does not say itself.
+pub(crate) async fn serve<S>(stream: S, origin: String, gateway: Arc<Gateway>, reset: Reset)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let origin: Arc<str> = origin.into();
     let service = hyper::service::service_fn(move |request| {
-        let (gateway, reset) = (gateway.clone(), reset.clone());
-        async move { respond(request, local, &gateway, &reset).await }
+        let (gateway, reset, origin) = (gateway.clone(), reset.clone(), origin.clone());
+        async move { respond(request, &origin, &gateway, &reset).await }
     });
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder
@@ -116,13 +116,13 @@ struct Cut;
 
 async fn respond(
     request: Request<RequestBody>,
-    local: SocketAddr,
+    came_by: &str,
     gateway: &Gateway,
     reset: &Reset,
 ) -> Result<Response<AnswerBody>, Cut> {
     let (parts, body) = request.into_parts();
     let mut incoming = Incoming {
-        origin: origin(&parts.headers, &parts.uri, local),
+        origin: origin(&parts.headers, &parts.uri, came_by),
         path: parts.uri.path().to_owned(),
         query: parts.uri.query().unwrap_or_default().to_owned(),
         method: parts.method,
@@ -162,8 +162,8 @@ async fn read(body: RequestBody) -> Result<Bytes, GraphError> {
     }
 }
 
-/// Scheme and host as the client sees them: the emulator speaks plain HTTP, the host is what the client wrote.
-fn origin(headers: &HeaderMap, uri: &Uri, local: SocketAddr) -> String {
+/// Scheme and host as the client sees them: the scheme of the way it came by, and the host that it wrote.
+fn origin(headers: &HeaderMap, uri: &Uri, came_by: &str) -> String {
     let named = headers
         .get(header::HOST)
         .and_then(|host| host.to_str().ok())
@@ -175,8 +175,13 @@ fn origin(headers: &HeaderMap, uri: &Uri, local: SocketAddr) -> String {
                 .all(|b| b.is_ascii_alphanumeric() || b".-:[]".contains(&b))
     };
     match named.filter(plain) {
-        Some(host) => format!("http://{host}"),
-        None => format!("http://{local}"),
+        Some(host) => {
+            let scheme = came_by
+                .split_once("://")
+                .map_or("http", |(scheme, _)| scheme);
+            format!("{scheme}://{host}")
+        }
+        None => came_by.to_owned(),
     }
 }
 

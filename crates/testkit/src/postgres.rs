@@ -82,6 +82,29 @@ pub fn copy(address: &str) -> Option<String> {
     Some(server.create(&["--template", name]))
 }
 
+/// What a failover looks like to whoever uses the database with this address: all connections end, and new ones meet a server that takes no writes,
+/// or takes them again.
+pub fn fail_over(address: &str, takes_writes: bool) {
+    let server = SERVER.get().and_then(Option::as_ref);
+    let server = server.expect("the address is of a database of ours");
+    let (_, rest) = address.split_once("@localhost/").unwrap_or_default();
+    let (name, _) = rest.split_once('?').unwrap_or_default();
+    let refused = if takes_writes { "off" } else { "on" };
+    for statement in [
+        format!("ALTER DATABASE {name} SET default_transaction_read_only = {refused}"),
+        format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"),
+    ] {
+        // By another database, which is not concerned.
+        let done = Command::new(server.programs.join("psql"))
+            .args(["--host", &server.folder, "--username", USER])
+            .args(["--dbname", "postgres", "--command", &statement])
+            .output();
+        let done = done.expect("psql lies beside initdb");
+        let said = String::from_utf8_lossy(&done.stderr);
+        assert!(done.status.success(), "psql: {said}");
+    }
+}
+
 impl Server {
     /// Makes a database, and says its address.
     fn create(&self, options: &[&str]) -> String {

@@ -21,7 +21,10 @@ use super::{
     id_token::{directory_roles, pairwise},
     key::SigningKey,
 };
-use crate::{App, Error, GraphError, Tenant, User};
+use crate::{
+    App, Error, GraphError, Tenant, User,
+    doors::{Site, sibling},
+};
 
 /// Entra ID gives 60 to 90 minutes; this is the shortest.
 pub(super) const LIFETIME_S: i64 = 3600;
@@ -210,8 +213,9 @@ impl Tokens {
         origin: &str,
     ) -> Result<Arc<Principal>, GraphError> {
         self.check_header(headers, now).map_err(|message| {
+            let login = sibling(origin, Site::Login);
             let challenge = format!(
-                "Bearer realm=\"\", authorization_uri=\"{origin}/common/oauth2/authorize\", client_id=\"{}\"",
+                "Bearer realm=\"\", authorization_uri=\"{login}/common/oauth2/authorize\", client_id=\"{}\"",
                 AUDIENCES[1]
             );
             let error = GraphError::invalid_token(message);

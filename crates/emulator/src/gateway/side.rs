@@ -48,6 +48,12 @@ impl Gateway {
         self.close(incoming, seen, outgoing)
     }
 
+    /// What a host of Microsoft's does not have. It is no exchange with any service, and nobody is shown it.
+    pub(super) fn absent(&self) -> Outgoing {
+        self.counters.status(StatusCode::NOT_FOUND);
+        answer::plain(StatusCode::NOT_FOUND)
+    }
+
     pub(super) fn login_error(
         &self,
         error: &EntraError,

@@ -16,7 +16,10 @@ use super::{
     read_json::time,
     write_json::{check_known, text},
 };
-use crate::{Call, GraphError, Reply, SharedMailbox};
+use crate::{
+    Call, GraphError, Reply, SharedMailbox,
+    doors::{Site, sibling},
+};
 
 /// What fits into one POST must be sent that way.
 const SIZE_MIN: u64 = 3 * 1024 * 1024;
@@ -71,7 +74,7 @@ pub(crate) fn create(call: &Call) -> Result<Reply, GraphError> {
         }
         let url = format!(
             "{}/api/gv1.0/Users('{user}@{}')/Messages('{}')/AttachmentSessions('{number}')?authtoken={}",
-            call.origin,
+            sibling(&call.origin, Site::Outlook),
             call.tenant.id,
             mailbox.message_id(mailbox.existing_message(message)?, id_form(call)),
             auth_token(mailbox, number),

@@ -17,7 +17,7 @@ use tokio::{
 
 /// Arms the reset of a connection.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Reset(Arc<AtomicBool>);
+pub(crate) struct Reset(Arc<AtomicBool>);
 
 impl Reset {
     /// From now on the connection ends with a reset.
@@ -28,13 +28,13 @@ impl Reset {
 
 /// The connection.
 #[derive(Debug)]
-pub(super) struct Stream {
+pub(crate) struct Stream {
     tcp: TcpStream,
     reset: Reset,
 }
 
 impl Stream {
-    pub(super) fn new(tcp: TcpStream) -> (Self, Reset) {
+    pub(crate) fn new(tcp: TcpStream) -> (Self, Reset) {
         let reset = Reset::default();
         let stream = Self {
             tcp,
@@ -73,6 +73,10 @@ impl AsyncWrite for Stream {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
+        if self.is_armed() {
+            // Nor does TLS say goodbye.
+            return Poll::Ready(Ok(buf.len()));
+        }
         Pin::new(&mut self.tcp).poll_write(cx, buf)
     }
 
@@ -81,6 +85,9 @@ impl AsyncWrite for Stream {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        if self.is_armed() {
+            return Poll::Ready(Ok(bufs.iter().map(|buf| buf.len()).sum()));
+        }
         Pin::new(&mut self.tcp).poll_write_vectored(cx, bufs)
     }
 

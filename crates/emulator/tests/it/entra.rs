@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-use data_encoding::BASE64URL_NOPAD;
+use data_encoding::{BASE64URL, BASE64URL_NOPAD};
 use emulator::{Certificate, World};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use reqwest::Method;
@@ -388,6 +388,38 @@ async fn a_certificate_signs_in() {
     });
     assert_eq!(present(&site, &old).await.status, 200);
     site.assert_clean();
+}
+
+#[tokio::test]
+async fn an_assertion_may_be_padded_as_microsofts_own_library_does() {
+    let site = Site::start(World::new()).await;
+    site.change_app(|app| app.certificates.push(certificate().certificate.clone()));
+    let plain = assertion(&site, Algorithm::PS256, |_, _| {});
+    let mut parts = plain.split('.').map(|part| {
+        let bytes = BASE64URL_NOPAD.decode(part.as_bytes());
+        bytes.expect("each part is base64url")
+    });
+    let mut padded = || {
+        let mut json = parts.next().expect("there are three");
+        // Space between JSON's signs means nothing.
+        while json.len() % 3 == 0 {
+            json.insert(1, b' ');
+        }
+        BASE64URL.encode(&json)
+    };
+    let signed = format!("{}.{}", padded(), padded());
+    assert_eq!(
+        signed.matches('=').count(),
+        2 + signed.matches("==").count()
+    );
+    let key = &certificate().key;
+    let signature = jsonwebtoken::crypto::sign(signed.as_bytes(), key, Algorithm::PS256);
+    let signature = signature.expect("it can be signed");
+    let answer = present(&site, &format!("{signed}.{signature}==")).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let other: String = signature.chars().rev().collect();
+    let forged = present(&site, &format!("{signed}.{other}==")).await;
+    assert_eq!(forged.status, 401, "{forged:?}");
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ mod browser;
 mod batch;
 mod coverage;
 mod directory;
+mod doors;
 mod entra;
 mod entra_apps;
 mod entra_codes;
