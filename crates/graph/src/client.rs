@@ -267,7 +267,10 @@ impl Client {
         let _pass = lane.enter(load.width).await;
         let mut budget = Budget::default();
         loop {
+            let begun = self.0.wire.clock.elapsed();
             let turn = lane.turn(load.requests, load.upload_bytes).await;
+            let waited = self.0.wire.clock.elapsed().saturating_sub(begun);
+            self.0.wire.meter.readings().waited += waited;
             let attempt = self
                 .attempt(
                     scope,

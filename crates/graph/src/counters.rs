@@ -1,10 +1,11 @@
-//! What the client has sent and received so far, so that tests can hold it to its request economy.
+//! What the client has sent and received so far, so that tests can hold it to its request economy and whoever watches a server sees what it asks.
 //!
 //! Counts only; nothing here steers anything.
 
 use std::{
     collections::BTreeMap,
     sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use crate::label::Label;
@@ -22,6 +23,8 @@ pub struct Counters {
     pub retries: u64,
     /// Answers 429, also inside batches.
     pub throttled: u64,
+    /// For how long requests were held back, by Microsoft's limits and its word; of several at a time each counts.
+    pub waited: Duration,
     /// Bytes of request bodies.
     pub bytes_up: u64,
     /// Bytes of answers' bodies, after decompression.
@@ -57,9 +60,27 @@ impl Counters {
             sign_ins: self.sign_ins - earlier.sign_ins,
             retries: self.retries - earlier.retries,
             throttled: self.throttled - earlier.throttled,
+            waited: self.waited - earlier.waited,
             bytes_up: self.bytes_up - earlier.bytes_up,
             bytes_down: self.bytes_down - earlier.bytes_down,
         }
+    }
+
+    /// Adds what another client has sent and received.
+    pub fn add(&mut self, other: &Self) {
+        let sum = |to: &mut BTreeMap<String, u64>, from: &BTreeMap<String, u64>| {
+            for (kind, count) in from {
+                *to.entry(kind.clone()).or_default() += count;
+            }
+        };
+        sum(&mut self.requests, &other.requests);
+        sum(&mut self.batched, &other.batched);
+        self.sign_ins += other.sign_ins;
+        self.retries += other.retries;
+        self.throttled += other.throttled;
+        self.waited += other.waited;
+        self.bytes_up += other.bytes_up;
+        self.bytes_down += other.bytes_down;
     }
 }
 
@@ -74,6 +95,7 @@ pub(crate) struct Readings {
     pub(crate) sign_ins: u64,
     pub(crate) retries: u64,
     pub(crate) throttled: u64,
+    pub(crate) waited: Duration,
     pub(crate) bytes_up: u64,
     pub(crate) bytes_down: u64,
 }
@@ -106,6 +128,7 @@ impl Meter {
             sign_ins: readings.sign_ins,
             retries: readings.retries,
             throttled: readings.throttled,
+            waited: readings.waited,
             bytes_up: readings.bytes_up,
             bytes_down: readings.bytes_down,
         }

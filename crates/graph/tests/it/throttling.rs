@@ -115,7 +115,13 @@ async fn the_gate_closes_for_the_whole_mailbox_and_for_nobody_else() {
             .all(|seen| seen.at == Duration::from_secs(41))
     );
     assert!(client.waiting().is_empty());
-    assert_eq!(client.counters().throttled, 1);
+    let counters = client.counters();
+    assert_eq!(counters.throttled, 1);
+    assert_eq!(
+        counters.waited,
+        2 * Duration::from_secs(41),
+        "both requests waited"
+    );
 }
 
 /// abuse 56: two tenants on one governor.
