@@ -69,10 +69,11 @@ async fn find(local: Local<'_>, account: &Account, cache: Option<PathBuf>) -> Re
         return Err(Error::Gone(vault.repository_path(&account.id)));
     }
     let password = vault.password(&account.id)?;
-    let opened = Repository::open(
+    let opened = Repository::open_with(
         vault.storage(&account.id)?,
         &password,
         options(local, cache),
+        vault.keys(),
     )
     .await;
     let repository = match opened {

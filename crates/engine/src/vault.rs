@@ -22,7 +22,7 @@ use data_encoding::HEXLOWER;
 use hkdf::Hkdf;
 use model::{AccountId, Service, TenantId};
 use rand::{TryRng, rngs::SysRng};
-use repository::{RepositoryId, Storage};
+use repository::{KeyRing, RepositoryId, Storage};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
@@ -38,6 +38,7 @@ pub struct Vault {
     root: PathBuf,
     recovery_key: Key,
     wrap: Option<Wrap>,
+    keys: KeyRing,
 }
 
 /// What stands between the engine and a repository's storage.
@@ -121,6 +122,7 @@ impl Vault {
             root: fs::canonicalize(root).map_err(file(root, "read"))?,
             recovery_key: Key(*recovery_key),
             wrap: None,
+            keys: KeyRing::default(),
         })
     }
 
@@ -145,6 +147,7 @@ impl Vault {
             recovery_key: parse_key(&text, &path)?,
             root,
             wrap: None,
+            keys: KeyRing::default(),
         })
     }
 
@@ -155,6 +158,16 @@ impl Vault {
             wrap: Some(Wrap(Arc::new(wrap))),
             ..self
         }
+    }
+
+    /// The same data folder, with the keys of its repositories on a ring that outlives it.
+    #[must_use]
+    pub fn with_keys(self, keys: KeyRing) -> Self {
+        Self { keys, ..self }
+    }
+
+    pub(crate) fn keys(&self) -> &KeyRing {
+        &self.keys
     }
 
     /// The data folder, absolute.

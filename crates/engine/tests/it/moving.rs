@@ -5,6 +5,8 @@ use std::sync::Mutex;
 use anyhow::{Context, Result};
 use emulator::{Exchange, FaultRule, Mailbox, Settings, World};
 use engine::Account;
+use graph::Counters;
+use model::FailureCause;
 use serde_json::json;
 
 use crate::{
@@ -39,6 +41,17 @@ fn reads(
     name: &str,
 ) -> Result<impl Fn(&Exchange) -> bool + Send + 'static> {
     let route = folder_route(stage, account, name, "/messages/delta")?;
+    let part = route.split('*').nth(1).context("a pattern")?.to_owned();
+    Ok(move |exchange: &Exchange| exchange.path.ends_with(&part))
+}
+
+/// The moment when the folder's inner folders are listed.
+fn lists(
+    stage: &Stage,
+    account: &Account,
+    name: &str,
+) -> Result<impl Fn(&Exchange) -> bool + Send + 'static> {
+    let route = folder_route(stage, account, name, "/childFolders")?;
     let part = route.split('*').nth(1).context("a pattern")?.to_owned();
     Ok(move |exchange: &Exchange| exchange.path.ends_with(&part))
 }
@@ -82,6 +95,62 @@ async fn a_folder_deleted_before_its_turn_fails_nothing() -> Result<()> {
     })?;
     let (outcome, _) = stage.back_up_equal(&account).await?;
     assert_eq!(outcome.report.removed, 3, "{:?}", outcome.report);
+    Ok(())
+}
+
+/// How often the folders were listed.
+fn walks(asked: &Counters) -> u64 {
+    asked.of("GET mailFolders")
+}
+
+#[tokio::test]
+async fn a_folder_that_moves_behind_the_back_of_the_listing_is_seen() -> Result<()> {
+    // From a folder whose inner folders are not listed yet to one whose inner folders were listed before: it is in neither answer.
+    let (stage, account) = Stage::with_mail(&[("Early/Stays", 1), ("Late/Moves", 3)]).await?;
+    once(
+        &stage,
+        &account,
+        lists(&stage, &account, "Early")?,
+        |mailbox| {
+            let (moves, early) = (folder(mailbox, "Moves")?, folder(mailbox, "Early")?);
+            mailbox.move_folder(moves, early)?;
+            Ok(())
+        },
+    )?;
+    let (outcome, asked) = stage.back_up_equal(&account).await?;
+    assert_eq!(outcome.report.added, 4);
+    assert_eq!(walks(&asked), 2, "{asked:?}");
+    let quiet = stage.back_up(&account).await?;
+    assert!(quiet.snapshot.is_none(), "what moved was seen: {quiet:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_listing_that_a_folder_escapes_again_and_again_is_said_to_be_partial() -> Result<()> {
+    let (stage, account) = Stage::with_mail(&[("Early/Stays", 1), ("Late/Moves", 3)]).await?;
+    let mailbox = stage.mailbox(&account)?;
+    let is_listed = lists(&stage, &account, "Early")?;
+    stage.on_exchange(move |exchange| {
+        let to = if exchange.path.ends_with("/msgfolderroot") {
+            "Late"
+        } else if is_listed(exchange) {
+            "Early"
+        } else {
+            return;
+        };
+        let mut mailbox = mailbox.lock().expect("the mailbox is sound");
+        let moves = folder(&mailbox, "Moves").expect("it is there");
+        let to = folder(&mailbox, to).expect("it is there");
+        mailbox.move_folder(moves, to).expect("it can be moved");
+    });
+    let outcome = stage.back_up(&account).await?;
+    let report = outcome.report;
+    assert_eq!((report.added, report.is_complete()), (1, false));
+    assert_eq!(report.containers[0].cause, FailureCause::Doubtful);
+    stage.on_exchange(|_| ());
+    let (outcome, asked) = stage.back_up_equal(&account).await?;
+    assert!(outcome.report.is_complete(), "{:?}", outcome.report);
+    assert_eq!((outcome.report.added, walks(&asked)), (3, 1), "{asked:?}");
     Ok(())
 }
 

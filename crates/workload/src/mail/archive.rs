@@ -4,13 +4,14 @@
 //! is asked for, and changes nothing.
 
 use std::{
+    cmp::Reverse,
     collections::{BTreeMap, HashSet},
     ops::Range,
 };
 
 use bytes::{Bytes, BytesMut};
 use jiff::Timestamp;
-use model::ItemId;
+use model::{ItemFailure, ItemId};
 use repository::{BlobId, Node, View};
 use serde_json::value::RawValue;
 
@@ -18,7 +19,7 @@ use super::{
     json::Fields,
     layout::{IdHash, stem_of, suffix_of},
     outline::{Outline, Outliner},
-    state::{self, FolderRecord, Folders},
+    state::{self, FolderRecord, Folders, Ledger},
 };
 use crate::{Error, Result};
 
@@ -337,7 +338,7 @@ impl Archive {
             let directory = format!("{path}/{directory}");
             found.extend(messages_in(&directory, &self.list(&directory).await?));
         }
-        found.sort_by(|(a, _), (b, _)| file_name(b).cmp(file_name(a)));
+        found.sort_by_cached_key(|(at, _)| Reverse(file_name(at).to_owned()));
         Ok(found)
     }
 
@@ -357,6 +358,15 @@ impl Archive {
             }
         }
         Ok((messages, bytes))
+    }
+
+    /// What should be in the snapshot and is not, and why.
+    ///
+    /// # Errors
+    /// When the snapshot cannot be read.
+    pub async fn failures(&self) -> Result<Vec<ItemFailure>> {
+        let ledger = Ledger::of(&self.view).await?;
+        Ok(ledger.failures().cloned().collect())
     }
 
     /// What a list shows of a message.

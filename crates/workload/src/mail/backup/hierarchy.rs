@@ -1,8 +1,8 @@
 //! The folders: which there are, what they are called, and how they hang together.
 //!
 //! One request asks whether the hierarchy changed since the last run. Only when it did, or when nothing is known yet, the folders are listed,
-//! hidden ones too, and the listing is the truth: whether the delta reports hidden folders is documented nowhere (docs/adr/0003). The contents of
-//! folders are not its business.
+//! hidden ones too, and the listing is the truth: whether the delta reports hidden folders is documented nowhere (docs/adr/0003). A folder that moves
+//! meanwhile can escape the listing, which is therefore made again when the delta knows of one. The contents of folders are not its business.
 
 use std::collections::{HashMap, HashSet};
 
@@ -21,6 +21,8 @@ use crate::{
 };
 
 const WHAT: &str = "the mail folders";
+/// How often the folders are listed while they move; then the run says that it did not see all of them.
+const WALKS_MAX: usize = 3;
 /// Folders asked for at once; a mailbox has a few dozen.
 const PAGE: &str = "250";
 const PAGE_PREFERENCE: &str = "odata.maxpagesize=250";
@@ -68,6 +70,8 @@ pub(super) struct Walk {
     pub(super) found: Vec<Found>,
     /// Folders whose inner folders could not be listed.
     pub(super) unlisted: Vec<(ItemId, graph::Error)>,
+    /// The root, when a folder escaped the listing each time that it was made.
+    pub(super) in_motion: Option<ItemId>,
 }
 
 impl Walk {
@@ -79,41 +83,109 @@ impl Walk {
         });
         counts.sum()
     }
+
+    /// Whether one of the reported folders escaped the listing: it was not yet where it is now, and no longer where it was. One that is reported
+    /// to be in no listed folder is no mail folder.
+    fn lacks_one_of(&self, reported: &[Box<RawValue>]) -> bool {
+        let is_listed = |id: &ItemId| self.found.iter().any(|folder| folder.id == *id);
+        reported.iter().any(|folder| {
+            let Ok(fields) = Fields::of(folder) else {
+                return false;
+            };
+            let (Ok(id), Ok(parent)) = (fields.id("id"), fields.id("parentFolderId")) else {
+                return false;
+            };
+            !is_search_folder(&fields) && !is_listed(&id) && is_listed(&parent)
+        })
+    }
+}
+
+/// What the hierarchy reports.
+struct Changes {
+    reported: Vec<Box<RawValue>>,
+    /// Where its changes go on from here.
+    next: Option<Link>,
 }
 
 /// Whether the hierarchy changed since `link`, and where its changes go on from here. Without a link, or when it is of no use any more, it counts
 /// as changed; a mailbox that cannot tell changes gives none (survival 37).
 pub(super) async fn changes(ctx: Context<'_>, link: Option<&Link>) -> Result<(bool, Option<Link>)> {
     if let Some(link) = link {
-        match read_changes(ctx.graph.follow(&ctx.scope(), link, &[PAGE_PREFERENCE])).await {
-            Ok(answer) => return Ok(answer),
-            Err(error) if error.kind() == Kind::Resync || cannot_track(&error) => {}
+        match follow(ctx, link).await {
+            Ok(Some(changes)) => {
+                let changed = !changes.reported.is_empty() || changes.next.is_none();
+                return Ok((changed, changes.next));
+            }
+            Ok(None) => {}
             Err(error) => return Err(Error::graph(WHAT)(error)),
         }
     }
     let request = Request::get(ctx.path("/mailFolders/delta")).prefer(PAGE_PREFERENCE);
     match read_changes(ctx.graph.pages(&ctx.scope(), request)).await {
-        Ok((_, link)) => Ok((true, link)),
+        Ok(changes) => Ok((true, changes.next)),
         Err(error) if cannot_track(&error) => Ok((true, None)),
         Err(error) => Err(Error::graph(WHAT)(error)),
     }
 }
 
-async fn read_changes(mut pages: graph::Pages) -> graph::Result<(bool, Option<Link>)> {
-    let mut changed = false;
-    while let Some(page) = pages.next().await? {
-        changed |= !page.items.is_empty();
-        if page.delta.is_some() {
-            return Ok((changed, page.delta));
-        }
+/// What changed since the link; nothing when it is of no use any more.
+async fn follow(ctx: Context<'_>, link: &Link) -> graph::Result<Option<Changes>> {
+    let pages = ctx.graph.follow(&ctx.scope(), link, &[PAGE_PREFERENCE]);
+    match read_changes(pages).await {
+        Err(error) if error.kind() == Kind::Resync || cannot_track(&error) => Ok(None),
+        answer => answer.map(Some),
     }
-    Ok((true, None))
+}
+
+async fn read_changes(mut pages: graph::Pages) -> graph::Result<Changes> {
+    let (mut reported, mut next) = (Vec::new(), None);
+    while let Some(page) = pages.next().await? {
+        reported.extend(page.items);
+        next = page.delta;
+    }
+    Ok(Changes { reported, next })
 }
 
 /// Lists all folders. Search folders are left out: what they show lies elsewhere (survival 89).
 ///
-/// A folder that vanishes meanwhile is left out, too (survival 51). One whose inner folders cannot be listed does not keep the others from it.
-pub(super) async fn walk(ctx: Context<'_>, known: &Folders) -> Result<Walk> {
+/// A folder that vanishes meanwhile is left out, too (survival 51). One whose inner folders cannot be listed does not keep the others from it. One
+/// that moves from a folder that is not listed yet to one that was listed before is in neither: so the changes since `link`, which is to be from
+/// before, are read once more, and when they name such a folder everything is listed again. `link` is then where the changes since the listing go
+/// on; what changed meanwhile and was seen is reported by it once more.
+pub(super) async fn walk(
+    ctx: Context<'_>,
+    known: &Folders,
+    link: &mut Option<Link>,
+) -> Result<Walk> {
+    let mut walks = 0;
+    loop {
+        let mut walk = walk_once(ctx, known).await?;
+        walks += 1;
+        // Where not everything could be listed, the run says so, and the next one lists it again.
+        let before = link.as_ref().filter(|_| walk.unlisted.is_empty());
+        let Some(before) = before else {
+            return Ok(walk);
+        };
+        match follow(ctx, before).await {
+            Ok(Some(changes)) if walk.lacks_one_of(&changes.reported) => {
+                if walks == WALKS_MAX {
+                    walk.in_motion = Some(walk.found[0].id.clone());
+                    return Ok(walk);
+                }
+                *link = changes.next;
+            }
+            Ok(_) => return Ok(walk),
+            Err(error) if error.is_fatal() => return Err(Error::graph(WHAT)(error)),
+            Err(error) => {
+                let root = walk.found[0].id.clone();
+                walk.unlisted.push((root, error));
+                return Ok(walk);
+            }
+        }
+    }
+}
+
+async fn walk_once(ctx: Context<'_>, known: &Folders) -> Result<Walk> {
     let root = ctx
         .graph
         .send(
@@ -159,6 +231,7 @@ pub(super) async fn walk(ctx: Context<'_>, known: &Folders) -> Result<Walk> {
     Ok(Walk {
         found: all,
         unlisted,
+        in_motion: None,
     })
 }
 
@@ -196,10 +269,7 @@ async fn list(
 
 fn found(json: Box<RawValue>, parent: Option<ItemId>) -> Result<Option<Found>> {
     let fields = Fields::of(&json)?;
-    if fields
-        .text("@odata.type")
-        .is_some_and(|kind| kind.ends_with("mailSearchFolder"))
-    {
+    if is_search_folder(&fields) {
         return Ok(None);
     }
     Ok(Some(Found {
@@ -210,6 +280,11 @@ fn found(json: Box<RawValue>, parent: Option<ItemId>) -> Result<Option<Found>> {
         well_known: None,
         json,
     }))
+}
+
+fn is_search_folder(folder: &Fields<'_>) -> bool {
+    let kind = folder.text("@odata.type");
+    kind.is_some_and(|kind| kind.ends_with("mailSearchFolder"))
 }
 
 /// A missing count is no zero.

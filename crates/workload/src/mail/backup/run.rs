@@ -132,11 +132,11 @@ impl<'a> Run<'a> {
     async fn hierarchy(&mut self) -> Result<()> {
         let known = self.recorder.account.hierarchy.clone();
         let known = known.filter(|_| !self.recorder.folders.is_empty());
-        let (changed, link) = hierarchy::changes(self.ctx, known.as_ref()).await?;
+        let (changed, mut link) = hierarchy::changes(self.ctx, known.as_ref()).await?;
         if !changed && self.reconciling == Reconciling::No {
             return Ok(());
         }
-        let walk = hierarchy::walk(self.ctx, &self.recorder.folders).await?;
+        let walk = hierarchy::walk(self.ctx, &self.recorder.folders, &mut link).await?;
         let held: u64 = self.recorder.folders.iter().map(held).sum();
         self.ctx
             .progress
@@ -147,6 +147,9 @@ impl<'a> Run<'a> {
         if changed && walk.unlisted.is_empty() {
             self.recorder.account.hierarchy = link;
             self.recorder.account.save(&mut self.recorder.draft).await?;
+        }
+        if let Some(root) = walk.in_motion {
+            self.note_failure(root, FailureCause::Doubtful, None);
         }
         for (id, error) in walk.unlisted {
             self.fail_container(id, &error);

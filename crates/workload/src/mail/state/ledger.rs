@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use jiff::Timestamp;
 use model::{FailureCause, ItemFailure, ItemId, Skip, SkipCause};
-use repository::Draft;
+use repository::{Draft, View};
 use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result};
@@ -40,6 +40,15 @@ impl Ledger {
             return Ok(Self::default());
         };
         Self::decode(&bytes)
+    }
+
+    /// As a snapshot has it.
+    pub(crate) async fn of(view: &View) -> Result<Self> {
+        let bytes = view.read_path(PATH).await;
+        match bytes.map_err(Error::repository(WHAT))? {
+            Some(bytes) => Self::decode(&bytes),
+            None => Ok(Self::default()),
+        }
     }
 
     /// Reads the ledger's file.
