@@ -8,10 +8,12 @@ use secrets::Sealed;
 use sqlx::{AnyConnection, AssertSqlSafe, Row, any::AnyRow};
 
 use crate::{
-    AccountKey, Catalog, Direction, Error, Organization, Page, PageToken, Result, TaskId,
+    AccountKey, Catalog, Direction, Error, ItemReport, Organization, Page, PageToken, Result,
+    TaskId,
     connections::{service, service_word},
     database::transaction,
     error::sql,
+    failures,
     fold::fold,
     ids,
     page::{After, ROWS_MAX, Value},
@@ -207,6 +209,29 @@ pub struct AccountTotals {
     pub failures: u64,
 }
 
+/// How many of a task's accounts there are, of each kind.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct AccountCounts {
+    by_status: Vec<(Status, u64)>,
+    /// Those with items that are not in the newest snapshot and should be.
+    pub failing: u64,
+}
+
+impl AccountCounts {
+    /// All of them.
+    #[must_use]
+    pub fn all(&self) -> u64 {
+        self.by_status.iter().map(|(_, number)| number).sum()
+    }
+
+    /// Those of a status.
+    #[must_use]
+    pub fn of(&self, status: Status) -> u64 {
+        let those = self.by_status.iter().filter(|(of, _)| *of == status);
+        those.map(|(_, number)| number).sum()
+    }
+}
+
 /// How many accounts are put into one statement. SQLite allows 32,766 parameters, PostgreSQL 65,535.
 const ROWS_PER_STATEMENT: usize = 500;
 
@@ -340,6 +365,29 @@ impl Organization {
             .await
             .map_err(sql("count accounts"))?;
         Ok(unsigned(&found, "n"))
+    }
+
+    /// How many of a task's accounts there are, of each kind: all by one look at them.
+    ///
+    /// # Errors
+    /// When the database cannot be asked.
+    pub async fn account_counts(&self, task: TaskId) -> Result<AccountCounts> {
+        let found = sqlx::query(
+            "SELECT status, COUNT(*) AS n, CAST(SUM(CASE WHEN failures > 0 THEN 1 ELSE 0 END) AS BIGINT) AS failing
+             FROM accounts WHERE organization_id = $1 AND task_id = $2 GROUP BY status",
+        )
+        .bind(self.id.to_string())
+        .bind(task.to_string())
+        .fetch_all(&self.catalog.pool)
+        .await
+        .map_err(sql("count accounts"))?;
+        let mut counts = AccountCounts::default();
+        for row in &found {
+            counts.failing += unsigned(row, "failing");
+            let status = Status::read(row)?;
+            counts.by_status.push((status, unsigned(row, "n")));
+        }
+        Ok(counts)
     }
 
     /// What the accounts of each task come to, by task; a task without accounts is left out. `since` is what counts as fresh.
@@ -630,8 +678,8 @@ impl Organization {
 }
 
 impl Catalog {
-    /// Notes what an account's repository says of its newest snapshot, with the items and bytes in it: for a database that was lost, or is an older copy.
-    /// Says whether that was done: not when the snapshot that is known is another than `known`, because a run was over meanwhile.
+    /// Notes what an account's repository says of its newest snapshot, with the items and bytes in it and what it lacks: for a database that was lost, or
+    /// is an older copy. Says whether that was done: not when the snapshot that is known is another than `known`, because a run was over meanwhile.
     ///
     /// # Errors
     /// When the database cannot be written.
@@ -641,18 +689,19 @@ impl Catalog {
         known: Option<&str>,
         snapshot: &str,
         (items, bytes): (u64, u64),
-        partial: bool,
+        (partial, failures): (bool, &[ItemReport]),
         time: Timestamp,
     ) -> Result<bool> {
         let result = match partial {
             true => LastResult::Partial,
             false => LastResult::Success,
         };
-        let done = sqlx::query(
+        transaction!(self, "note a snapshot", |c| {
+            let done = sqlx::query(
             "UPDATE accounts SET snapshot = $2, items = $3, size_bytes = $4,
                  last_result = CASE WHEN last_result IN ('scheduled', 'in progress') THEN last_result ELSE $5 END,
                  last_attempt_at = CASE WHEN last_attempt_at < $6 THEN $6 ELSE last_attempt_at END, last_success_at = $6
-             WHERE id = $1 AND snapshot = $7",
+             WHERE id = $1 AND snapshot = $7 RETURNING organization_id",
         )
         .bind(key.to_string())
         .bind(snapshot)
@@ -661,10 +710,13 @@ impl Catalog {
         .bind(result.word())
         .bind(micros(time))
         .bind(known.unwrap_or_default())
-        .execute(&self.pool)
+        .fetch_optional(&mut *c)
         .await
         .map_err(sql("note a snapshot"))?;
-        Ok(done.rows_affected() > 0)
+            let Some(done) = done else { return Ok(false) };
+            failures::replace(c, done.get("organization_id"), &key.to_string(), failures).await?;
+            Ok(true)
+        })
     }
 
     /// Sees to it that no fencing token up to `token` is given out again for an account: its repository says that a run had that one. For a

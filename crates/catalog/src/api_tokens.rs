@@ -1,7 +1,7 @@
 //! API tokens: what lets programs in, for a user. The database holds only their hashes: whoever reads it cannot use them.
 
 use jiff::Timestamp;
-use sqlx::{Row, any::AnyRow};
+use sqlx::{AnyConnection, Row, any::AnyRow};
 
 use crate::{
     ApiTokenId, Catalog, Error, Organization, Result, Role, User, UserId,
@@ -151,6 +151,17 @@ impl Organization {
         }
         Ok(())
     }
+}
+
+/// Ends all tokens of a user for good.
+pub(crate) async fn revoke_all(c: &mut AnyConnection, user: UserId, now: Timestamp) -> Result<()> {
+    sqlx::query("UPDATE api_tokens SET revoked_at = $2 WHERE user_id = $1 AND revoked_at = 0")
+        .bind(user.to_string())
+        .bind(micros(now))
+        .execute(c)
+        .await
+        .map_err(sql("revoke a user's API tokens"))?;
+    Ok(())
 }
 
 fn row(row: &AnyRow) -> Result<ApiToken> {

@@ -53,6 +53,21 @@ pub struct AuditEntry {
     pub hash: String,
 }
 
+/// Which entries.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct AuditFilter {
+    /// Those of this actor.
+    pub actor: Option<String>,
+    /// Those of this action.
+    pub action: Option<String>,
+    /// Those about this id, or about something of it: objects begin with the id.
+    pub object: Option<String>,
+    /// Those from this time on.
+    pub from: Option<Timestamp>,
+    /// Those before this time.
+    pub until: Option<Timestamp>,
+}
+
 /// What a look at the whole chain came to.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum ChainCheck {
@@ -121,12 +136,53 @@ impl Organization {
     /// # Errors
     /// When the database cannot be asked.
     pub async fn audit(&self, before: Option<u64>, rows: u32) -> Result<Vec<AuditEntry>> {
+        self.audit_of(&AuditFilter::default(), before, rows).await
+    }
+
+    /// Those of the entries that match, the newest first, before the one with a number.
+    ///
+    /// # Errors
+    /// When the database cannot be asked.
+    pub async fn audit_of(
+        &self,
+        filter: &AuditFilter,
+        before: Option<u64>,
+        rows: u32,
+    ) -> Result<Vec<AuditEntry>> {
         let mut query = Statement::new("SELECT * FROM audit WHERE organization_id = ");
         query.bind(self.id.to_string());
         if let Some(before) = before {
             query
                 .push(" AND number < ")
                 .bind(crate::accounts::signed(before));
+        }
+        let words = [
+            (" AND actor = ", &filter.actor),
+            (" AND action = ", &filter.action),
+        ];
+        for (what, word) in words {
+            if let Some(word) = word {
+                query.push(what).bind(word.as_str());
+            }
+        }
+        if let Some(object) = &filter.object {
+            query
+                .push(" AND (object = ")
+                .bind(object.as_str())
+                .push(" OR substr(object, 1, length(")
+                .bind(object.as_str())
+                .push(") + 1) = ")
+                .bind(format!("{object} "))
+                .push(")");
+        }
+        let times = [
+            (" AND happened_at >= ", filter.from),
+            (" AND happened_at < ", filter.until),
+        ];
+        for (what, time) in times {
+            if let Some(time) = time {
+                query.push(what).bind(micros(time));
+            }
         }
         query
             .push(" ORDER BY number DESC LIMIT ")
@@ -137,6 +193,26 @@ impl Organization {
             .await
             .map_err(sql("list the audit"))?;
         Ok(found.iter().map(row).collect())
+    }
+
+    /// What was ever done here, in the order of the words.
+    ///
+    /// # Errors
+    /// When the database cannot be asked.
+    pub async fn audit_actions(&self) -> Result<Vec<String>> {
+        // From each word to the next by the index: a DISTINCT would read every entry.
+        let found = sqlx::query(
+            "WITH RECURSIVE words (word) AS (
+                 SELECT MIN(action) FROM audit WHERE organization_id = $1
+                 UNION ALL
+                 SELECT (SELECT MIN(action) FROM audit WHERE organization_id = $1 AND action > word) FROM words WHERE word IS NOT NULL
+             ) SELECT word FROM words WHERE word IS NOT NULL",
+        )
+        .bind(self.id.to_string())
+        .fetch_all(&self.catalog.pool)
+        .await
+        .map_err(sql("list what the audit knows"))?;
+        Ok(found.iter().map(|row| row.get("word")).collect())
     }
 
     /// Follows the chain from its beginning.

@@ -32,6 +32,26 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         "api tokens",
         include_str!("../migrations/0005_api_tokens.sql"),
     ),
+    (
+        6,
+        "invitations",
+        include_str!("../migrations/0006_invitations.sql"),
+    ),
+    (
+        7,
+        "the audit by who and what",
+        include_str!("../migrations/0007_the_audit_by_who_and_what.sql"),
+    ),
+    (
+        8,
+        "whose turn it is",
+        include_str!("../migrations/0008_whose_turn_it_is.sql"),
+    ),
+    (
+        9,
+        "what runs and days came to",
+        include_str!("../migrations/0009_what_runs_and_days_came_to.sql"),
+    ),
 ];
 
 /// Statements under way at once. PostgreSQL allows 100 connections by default, which several processes share; SQLite has one writer anyway.
@@ -65,52 +85,9 @@ impl Catalog {
             Dialect::Sqlite if !url.contains('?') => format!("{url}?mode=rwc"),
             _ => url.to_owned(),
         };
-        let pool = AnyPoolOptions::new()
-            .max_connections(CONNECTIONS_MAX)
-            .acquire_timeout(CONNECTION_WAIT)
-            .after_connect(move |connection, _| {
-                Box::pin(async move {
-                    for statement in dialect.on_connect() {
-                        connection.execute(*statement).await?;
-                    }
-                    Ok(())
-                })
-            })
-            .connect(&url)
-            .await
-            .map_err(sql("be opened"))?;
-        let catalog = Self { pool, dialect };
-        catalog.migrate().await?;
-        Ok(catalog)
-    }
-
-    /// Another process that opens the same new database at the same moment makes the same changes: whoever comes second finds them there, begins again,
-    /// and has nothing left to do.
-    async fn migrate(&self) -> Result<()> {
-        for statement in self.dialect.before_migrations() {
-            sqlx::query(*statement)
-                .execute(&self.pool)
-                .await
-                .map_err(sql("be prepared"))?;
-        }
-        let migrations = MIGRATIONS.iter().map(|(number, name, text)| {
-            let text = SqlStr::from_static(text);
-            Migration::new(*number, (*name).into(), MigrationType::Simple, text, false)
-        });
-        let migrator = Migrator::with_migrations(migrations.collect());
-        let mut tries = 1;
-        loop {
-            match migrator.run(&self.pool).await {
-                Err(error) if tries < MIGRATION_TRIES_MAX => {
-                    tracing::debug!(
-                        error = &error as &dyn std::error::Error,
-                        "migrating begins again"
-                    );
-                    tries += 1;
-                }
-                done => return done.map_err(Error::Migration),
-            }
-        }
+        migrate(&url, dialect).await?;
+        let pool = pool(&url, CONNECTIONS_MAX, dialect.on_connect(), &[]).await?;
+        Ok(Self { pool, dialect })
     }
 
     /// Asks the database whether it answers.
@@ -132,6 +109,55 @@ impl Catalog {
         let statement = self.dialect.begin_write();
         self.pool.begin_with(statement).await.map_err(sql(name))
     }
+}
+
+/// Connections, each of which is told these statements before anything else.
+async fn pool(
+    url: &str,
+    connections: u32,
+    first: &'static [&'static str],
+    then: &'static [&'static str],
+) -> Result<AnyPool> {
+    AnyPoolOptions::new()
+        .max_connections(connections)
+        .acquire_timeout(CONNECTION_WAIT)
+        .after_connect(move |connection, _| {
+            Box::pin(async move {
+                for statement in first.iter().chain(then) {
+                    connection.execute(*statement).await?;
+                }
+                Ok(())
+            })
+        })
+        .connect(url)
+        .await
+        .map_err(sql("be opened"))
+}
+
+/// Another process that opens the same new database at the same moment makes the same changes: whoever comes second finds them there, begins again,
+/// and has nothing left to do. The connection is used for nothing else: with a large table a statement takes longer than it may elsewhere.
+async fn migrate(url: &str, dialect: Dialect) -> Result<()> {
+    let pool = pool(url, 1, dialect.on_connect(), dialect.before_migrations()).await?;
+    let migrations = MIGRATIONS.iter().map(|(number, name, text)| {
+        let text = SqlStr::from_static(text);
+        Migration::new(*number, (*name).into(), MigrationType::Simple, text, false)
+    });
+    let migrator = Migrator::with_migrations(migrations.collect());
+    let mut tries = 1;
+    let done = loop {
+        match migrator.run(&pool).await {
+            Err(error) if tries < MIGRATION_TRIES_MAX => {
+                tracing::debug!(
+                    error = &error as &dyn std::error::Error,
+                    "migrating begins again"
+                );
+                tries += 1;
+            }
+            done => break done,
+        }
+    };
+    pool.close().await;
+    done.map_err(Error::Migration)
 }
 
 /// `transaction!(catalog, "name", |c| { … })` runs the block, whose value is a [`Result`], in a transaction that writes, with the connection `c`.

@@ -63,18 +63,21 @@ impl Dialect {
         }
     }
 
-    /// What goes before the migrations. In SQLite every type whose name contains TEXT is text, and compares bytewise; PostgreSQL is taught the
+    /// What a connection is told before it migrates. In SQLite every type whose name contains TEXT is text, and compares bytewise; PostgreSQL is taught the
     /// name, because the order of its default collation depends on the machine.
     pub(crate) fn before_migrations(self) -> &'static [&'static str] {
         match self {
             Self::Sqlite => &[],
-            Self::Postgres => &["DO $$ BEGIN
+            Self::Postgres => &[
+                "SET statement_timeout = 0",
+                "DO $$ BEGIN
                      IF NOT EXISTS (SELECT FROM pg_type WHERE typname = 'folded_text') THEN
                          CREATE DOMAIN folded_text AS text COLLATE \"C\";
                      END IF;
                  EXCEPTION WHEN duplicate_object OR unique_violation THEN
                      NULL; -- somebody else was faster
-                 END $$"],
+                 END $$",
+            ],
         }
     }
 }

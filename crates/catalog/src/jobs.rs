@@ -18,7 +18,7 @@ use crate::{
     dialect::Dialect,
     error::sql,
     failures, ids,
-    runs::close_if_over,
+    runs::{self, close_if_over},
     statement::Statement,
     time::{ever, micros, timestamp},
     words::words,
@@ -195,7 +195,8 @@ impl JobResult {
 }
 
 impl Catalog {
-    /// Gives a worker a job until `now + lease`: first one whose worker has died, else the most urgent of those that wait. `None` when there is none.
+    /// Gives a worker a job until `now + lease`: first one whose worker has died, else the most urgent of those that wait, of which each run has one in
+    /// its turn. `None` when there is none.
     ///
     /// # Errors
     /// When the database cannot be written.
@@ -209,7 +210,7 @@ impl Catalog {
         let (now, ends) = (micros(now), micros(now).saturating_add(duration(lease)));
         transaction!(self, "claim a job", |c| {
             let orphaned = "state = 'running' AND lease_ends_at <= $1 ORDER BY lease_ends_at, id";
-            let waiting = "state = 'queued' AND not_before <= $1 ORDER BY priority, not_before, id";
+            let waiting = "state = 'queued' AND not_before <= $1 ORDER BY priority, turn, id";
             let mut found = None;
             for which in [orphaned, waiting] {
                 found = sqlx::query(AssertSqlSafe(format!(
@@ -258,7 +259,22 @@ impl Catalog {
         Wanted::read(&done.ok_or(Error::LeaseLost)?)
     }
 
-    /// Gives a job back unfinished: to be paused or stopped as is wanted of its run, else to be begun again, not before `not_before`.
+    /// Whether a job is due that no worker has: all hands are full.
+    ///
+    /// # Errors
+    /// When the database cannot be asked.
+    pub async fn is_a_job_due(&self, now: Timestamp) -> Result<bool> {
+        let due =
+            sqlx::query("SELECT 1 FROM jobs WHERE state = 'queued' AND not_before <= $1 LIMIT 1")
+                .bind(micros(now))
+                .fetch_optional(&self.pool)
+                .await
+                .map_err(sql("look for a job that is due"))?;
+        Ok(due.is_some())
+    }
+
+    /// Gives a job back unfinished: to be paused or stopped as is wanted of its run, else to go on, not before `not_before`. Nothing was wrong with
+    /// it, so this attempt does not count.
     ///
     /// # Errors
     /// [`Error::LeaseLost`] when another worker has the job, or it is over.
@@ -267,6 +283,29 @@ impl Catalog {
         lease: &Lease,
         not_before: Timestamp,
         now: Timestamp,
+    ) -> Result<JobState> {
+        self.leave(lease, not_before, now, 1).await
+    }
+
+    /// The same for a job that met something which may pass: this attempt counts.
+    ///
+    /// # Errors
+    /// [`Error::LeaseLost`] when another worker has the job, or it is over.
+    pub async fn try_again(
+        &self,
+        lease: &Lease,
+        not_before: Timestamp,
+        now: Timestamp,
+    ) -> Result<JobState> {
+        self.leave(lease, not_before, now, 0).await
+    }
+
+    async fn leave(
+        &self,
+        lease: &Lease,
+        not_before: Timestamp,
+        now: Timestamp,
+        forgiven: i64,
     ) -> Result<JobState> {
         let lock = self.dialect.for_update();
         transaction!(self, "give a job back", |c| {
@@ -285,7 +324,8 @@ impl Catalog {
                 Wanted::Cancel => (JobState::Cancelled, micros(now)),
             };
             let done = sqlx::query(
-                    "UPDATE jobs SET state = $4, owner = '', lease_ends_at = 0, not_before = $5, finished_at = $6, waiting_for = ''
+                    "UPDATE jobs SET state = $4, owner = '', lease_ends_at = 0, not_before = $5, finished_at = $6, waiting_for = '',
+                         attempts = attempts - $7
                      WHERE id = $1 AND owner = $2 AND fencing_token = $3 AND state = 'running'",
                 )
                 .bind(lease.job.to_string())
@@ -294,6 +334,7 @@ impl Catalog {
                 .bind(state.word())
                 .bind(micros(not_before))
                 .bind(finished)
+                .bind(forgiven)
                 .execute(&mut *c)
                 .await
                 .map_err(sql("give a job back"))?;
@@ -498,6 +539,7 @@ async fn finish(
         .execute(&mut *c)
         .await
         .map_err(sql("note a result"))?;
+        runs::count_by_day(c, job.get("run_id"), finished.result, now).await?;
     }
     if let Some((snapshot, items, bytes)) = &finished.snapshot {
         sqlx::query("UPDATE accounts SET snapshot = $2, items = $3, size_bytes = $4, deleted_at = 0 WHERE id = $1")

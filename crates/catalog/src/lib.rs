@@ -11,6 +11,7 @@
 mod accounts;
 mod api_tokens;
 mod audit;
+mod backlog;
 mod connections;
 mod database;
 mod dialect;
@@ -18,6 +19,7 @@ mod error;
 mod failures;
 mod fold;
 mod ids;
+mod invitations;
 mod jobs;
 mod organizations;
 mod page;
@@ -30,11 +32,12 @@ mod users;
 mod words;
 
 pub use accounts::{
-    Account, AccountFilter, AccountSort, AccountTotals, Discovered, LastResult, Status,
-    StatusChange,
+    Account, AccountCounts, AccountFilter, AccountSort, AccountTotals, Discovered, LastResult,
+    Status, StatusChange,
 };
 pub use api_tokens::{ApiToken, NewApiToken};
-pub use audit::{AuditEntry, ChainCheck, NewAudit};
+pub use audit::{AuditEntry, AuditFilter, ChainCheck, NewAudit};
+pub use backlog::Backlog;
 pub use connections::{Connection, CredentialKind, Health, NewConnection};
 pub use database::Catalog;
 pub use error::{Error, Kind, Result};

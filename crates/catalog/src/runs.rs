@@ -6,7 +6,7 @@ use sqlx::{AnyConnection, AssertSqlSafe, Row, any::AnyRow};
 use crate::{
     AccountFilter, Error, JobId, JobKind, JobResult, JobState, NewJob, Organization, Result, RunId,
     TaskId,
-    accounts::unsigned,
+    accounts::{signed, unsigned},
     database::transaction,
     dialect::Dialect,
     error::sql,
@@ -130,9 +130,12 @@ impl Organization {
                     .execute(&mut *c)
                     .await
                     .map_err(sql("begin a run"))?;
-            let mut jobs = 0;
+            let (mut jobs, turn) = (0, next_turn(c, job.priority).await?);
             for account in &accounts {
-                jobs += self.enqueue(c, id, account.get("id"), job, now).await?;
+                let turn = turn.saturating_add(signed(jobs));
+                jobs += self
+                    .enqueue(c, id, account.get("id"), job, turn, now)
+                    .await?;
             }
             if jobs == 0 {
                 sqlx::query("DELETE FROM runs WHERE id = $1")
@@ -153,12 +156,13 @@ impl Organization {
         run: RunId,
         account: String,
         job: &NewJob,
+        turn: i64,
         now: Timestamp,
     ) -> Result<u64> {
         let done = sqlx::query(
-            "INSERT INTO jobs (id, organization_id, run_id, account_id, kind, state, priority, not_before, owner, lease_ends_at, fencing_token,
+            "INSERT INTO jobs (id, organization_id, run_id, account_id, kind, state, priority, turn, not_before, owner, lease_ends_at, fencing_token,
                  attempts, input, result, outcome, items_done, items_total, bytes_done, waiting_for, created_at, started_at, finished_at)
-             VALUES ($1, $2, $3, $4, $5, 'queued', $6, $7, '', 0, 0, 0, $8, '', '', 0, 0, 0, '', $7, 0, 0)
+             VALUES ($1, $2, $3, $4, $5, 'queued', $6, $9, $7, '', 0, 0, 0, $8, '', '', 0, 0, 0, '', $7, 0, 0)
              ON CONFLICT DO NOTHING",
         )
         .bind(JobId::new().to_string())
@@ -169,6 +173,7 @@ impl Organization {
         .bind(job.priority)
         .bind(micros(now))
         .bind(&job.input)
+        .bind(turn)
         .execute(&mut *c)
         .await
         .map_err(sql("queue a job"))?;
@@ -201,6 +206,7 @@ impl Organization {
             }
             let statement = match wanted {
                 Wanted::Go => {
+                    take_turns_again(c, &run.to_string()).await?;
                     "UPDATE jobs SET state = 'queued', not_before = $2 WHERE run_id = $1 AND state = 'paused'"
                 }
                 Wanted::Pause => {
@@ -262,44 +268,28 @@ impl Organization {
         self.latest_runs(query, None, rows).await
     }
 
-    /// What the backups that ended since a time came to, for each task and each day of UTC, the day as its number since 1 January 1970. Days without
+    /// What the backups that ended since the day of a time came to, for each task and each day of UTC, the day as its number since 1 January 1970. Days without
     /// a backup are not there.
     ///
     /// # Errors
     /// When the database cannot be asked.
     pub async fn backups_by_day(&self, since: Timestamp) -> Result<Vec<(TaskId, i64, DayTotals)>> {
         let found = sqlx::query(
-            "SELECT runs.task_id, jobs.finished_at / 86400000000 AS day, jobs.result, COUNT(*) AS jobs
-             FROM runs JOIN jobs ON jobs.run_id = runs.id
-             WHERE runs.organization_id = $1 AND (runs.finished_at = 0 OR runs.finished_at >= $2)
-               AND jobs.kind = 'backup' AND jobs.state = 'finished' AND jobs.finished_at >= $2
-             GROUP BY runs.task_id, jobs.finished_at / 86400000000, jobs.result
-             ORDER BY runs.task_id, jobs.finished_at / 86400000000",
+            "SELECT task_id, day, success, partial, failed FROM backup_days WHERE organization_id = $1 AND day >= $2 ORDER BY task_id, day",
         )
         .bind(self.id.to_string())
-        .bind(micros(since))
+        .bind(day_of(since))
         .fetch_all(&self.catalog.pool)
         .await
         .map_err(sql("count the backups of some days"))?;
-        let mut days: Vec<(TaskId, i64, DayTotals)> = Vec::new();
-        for row in &found {
-            let (task, day): (TaskId, i64) = (ids::read(row, "task_id")?, row.get("day"));
-            if days
-                .last()
-                .is_none_or(|(last, at, _)| (*last, *at) != (task, day))
-            {
-                days.push((task, day, DayTotals::default()));
-            }
-            if let (Some((.., totals)), Some(result)) = (days.last_mut(), JobResult::of(row)?) {
-                let place = match result {
-                    JobResult::Success => &mut totals.success,
-                    JobResult::Partial => &mut totals.partial,
-                    JobResult::Failed => &mut totals.failed,
-                };
-                *place += unsigned(row, "jobs");
-            }
-        }
-        Ok(days)
+        let totals = |row: &AnyRow| DayTotals {
+            success: unsigned(row, "success"),
+            partial: unsigned(row, "partial"),
+            failed: unsigned(row, "failed"),
+        };
+        let rows = found.iter();
+        rows.map(|row| Ok((ids::read(row, "task_id")?, row.get("day"), totals(row))))
+            .collect()
     }
 
     /// The latest of the runs that the statement selects.
@@ -358,6 +348,25 @@ impl Organization {
     /// # Errors
     /// When the database cannot be asked.
     pub async fn run_totals(&self, id: RunId) -> Result<RunTotals> {
+        // Those of a run that is over were counted then.
+        let counted = sqlx::query("SELECT jobs, success, partial, failed, cancelled, items, bytes FROM runs WHERE organization_id = $1 AND id = $2 AND finished_at > 0")
+            .bind(self.id.to_string())
+            .bind(id.to_string())
+            .fetch_optional(&self.catalog.pool)
+            .await
+            .map_err(sql("read what a run came to"))?;
+        if let Some(row) = counted {
+            return Ok(RunTotals {
+                jobs: unsigned(&row, "jobs"),
+                success: unsigned(&row, "success"),
+                partial: unsigned(&row, "partial"),
+                failed: unsigned(&row, "failed"),
+                cancelled: unsigned(&row, "cancelled"),
+                items: unsigned(&row, "items"),
+                bytes: unsigned(&row, "bytes"),
+                ..RunTotals::default()
+            });
+        }
         let found = sqlx::query(
             "SELECT state, result, COUNT(*) AS jobs, CAST(SUM(items_done) AS BIGINT) AS items, CAST(SUM(bytes_done) AS BIGINT) AS bytes
              FROM jobs WHERE organization_id = $1 AND run_id = $2 GROUP BY state, result",
@@ -389,6 +398,74 @@ impl Organization {
     }
 }
 
+/// Counts a backup that has ended on its task's day.
+pub(crate) async fn count_by_day(
+    c: &mut AnyConnection,
+    run: &str,
+    result: JobResult,
+    now: Timestamp,
+) -> Result<()> {
+    let is = |one| i64::from(result == one);
+    sqlx::query(
+        "INSERT INTO backup_days (organization_id, task_id, day, success, partial, failed)
+         SELECT organization_id, task_id, $2, $3, $4, $5 FROM runs WHERE id = $1
+         ON CONFLICT (organization_id, task_id, day) DO UPDATE SET success = backup_days.success + excluded.success,
+             partial = backup_days.partial + excluded.partial, failed = backup_days.failed + excluded.failed",
+    )
+    .bind(run)
+    .bind(day_of(now))
+    .bind(is(JobResult::Success))
+    .bind(is(JobResult::Partial))
+    .bind(is(JobResult::Failed))
+    .execute(c)
+    .await
+    .map_err(sql("count a backup"))?;
+    Ok(())
+}
+
+/// The number of a time's day in UTC since 1 January 1970.
+fn day_of(time: Timestamp) -> i64 {
+    time.as_second().div_euclid(86_400)
+}
+
+/// Whose turn it is among the jobs that wait and are as urgent: where the turns of a new run begin.
+///
+/// A run's jobs have turns one after the other, and of several runs those are done first whose turn is least. So runs are served by turns, a job of each,
+/// and one with ten thousand jobs neither keeps others waiting nor has to wait for those that come later (abuse 69).
+async fn next_turn(c: &mut AnyConnection, priority: i64) -> Result<i64> {
+    let found = sqlx::query(
+        "SELECT turn FROM jobs WHERE state = 'queued' AND priority = $1 ORDER BY turn LIMIT 1",
+    )
+    .bind(priority)
+    .fetch_optional(c)
+    .await
+    .map_err(sql("look whose turn it is"))?;
+    Ok(found.map_or(0, |row| row.get("turn")))
+}
+
+/// Lets the paused jobs of a run begin where the turns are by now: otherwise others would wait until it has caught up.
+async fn take_turns_again(c: &mut AnyConnection, run: &str) -> Result<()> {
+    let first = sqlx::query(
+        "SELECT priority, turn FROM jobs WHERE run_id = $1 AND state = 'paused' ORDER BY turn LIMIT 1",
+    )
+    .bind(run)
+    .fetch_optional(&mut *c)
+    .await
+    .map_err(sql("look for a run's turn"))?;
+    let Some(first) = first else { return Ok(()) };
+    let at: i64 = first.get("turn");
+    let ahead = next_turn(c, first.get("priority"))
+        .await?
+        .saturating_sub(at);
+    sqlx::query("UPDATE jobs SET turn = turn + $2 WHERE run_id = $1 AND state = 'paused'")
+        .bind(run)
+        .bind(ahead.max(0))
+        .execute(c)
+        .await
+        .map_err(sql("move a run's turns"))?;
+    Ok(())
+}
+
 /// Notes that a run is over, when none of its jobs is active, and lets its accounts say what their last run came to.
 ///
 /// Whoever ends the last jobs of a run at the same moment comes through here one after the other, so that the last of them sees all jobs ended:
@@ -418,7 +495,15 @@ pub(crate) async fn close_if_over(
     .await
     .map_err(sql("note cancelled accounts"))?;
     sqlx::query(
-        "UPDATE runs SET finished_at = $2 WHERE id = $1 AND finished_at = 0
+        "UPDATE runs SET finished_at = $2,
+             jobs = (SELECT COUNT(*) FROM jobs WHERE run_id = $1),
+             success = (SELECT COUNT(*) FROM jobs WHERE run_id = $1 AND result = 'success'),
+             partial = (SELECT COUNT(*) FROM jobs WHERE run_id = $1 AND result = 'partial'),
+             failed = (SELECT COUNT(*) FROM jobs WHERE run_id = $1 AND result = 'failed'),
+             cancelled = (SELECT COUNT(*) FROM jobs WHERE run_id = $1 AND state = 'cancelled'),
+             items = (SELECT CAST(COALESCE(SUM(items_done), 0) AS BIGINT) FROM jobs WHERE run_id = $1),
+             bytes = (SELECT CAST(COALESCE(SUM(bytes_done), 0) AS BIGINT) FROM jobs WHERE run_id = $1)
+         WHERE id = $1 AND finished_at = 0
            AND NOT EXISTS (SELECT 1 FROM jobs WHERE run_id = $1 AND state IN ('queued', 'running', 'paused'))",
     )
     .bind(run)

@@ -7,7 +7,7 @@ use sqlx::{Row, any::AnyRow};
 
 use crate::{
     ConnectionId, Error, Organization, Result, TaskId,
-    accounts::unsigned,
+    accounts::{signed, unsigned},
     connections::{service, service_word},
     error::{sql, unique},
     fold::fold,
@@ -115,24 +115,44 @@ impl Organization {
         ))
     }
 
-    /// Notes that a task's accounts were looked for.
+    /// Notes that a task's accounts were looked for, by the discovery with this number.
     ///
     /// # Errors
-    /// When there is no such task here.
-    pub async fn discovered(&self, id: TaskId, now: Timestamp) -> Result<()> {
+    /// [`Error::Outdated`] when a later discovery has begun or is wanted, or there is no such task here.
+    pub async fn discovered(&self, id: TaskId, discovery: u64, now: Timestamp) -> Result<()> {
         let done = sqlx::query(
-            "UPDATE tasks SET discovered_at = $3 WHERE organization_id = $1 AND id = $2",
+            "UPDATE tasks SET discovered_at = $3 WHERE organization_id = $1 AND id = $2 AND discovery = $4",
         )
         .bind(self.id.to_string())
         .bind(id.to_string())
         .bind(micros(now))
+        .bind(signed(discovery))
         .execute(&self.catalog.pool)
         .await
         .map_err(sql("note a discovery"))?;
-        if done.rows_affected() == 0 {
-            return Err(Error::NotFound("task"));
+        match done.rows_affected() {
+            0 => Err(Error::Outdated),
+            _ => Ok(()),
         }
-        Ok(())
+    }
+
+    /// Makes a task one whose accounts have yet to be looked for, also where that is going on: it is done again.
+    ///
+    /// # Errors
+    /// When there is no such task here.
+    pub async fn discover_again(&self, id: TaskId) -> Result<()> {
+        let done = sqlx::query(
+            "UPDATE tasks SET discovered_at = 0, discovery = discovery + 1 WHERE organization_id = $1 AND id = $2",
+        )
+        .bind(self.id.to_string())
+        .bind(id.to_string())
+        .execute(&self.catalog.pool)
+        .await
+        .map_err(sql("want a discovery"))?;
+        match done.rows_affected() {
+            0 => Err(Error::NotFound("task")),
+            _ => Ok(()),
+        }
     }
 
     /// The tasks, by name.

@@ -4,11 +4,11 @@ use jiff::Timestamp;
 use sqlx::{AnyConnection, Row, any::AnyRow};
 
 use crate::{
-    Catalog, Error, Organization, OrganizationId, Result, UserId,
+    Catalog, Error, Organization, OrganizationId, Result, UserId, api_tokens,
     database::transaction,
     error::{sql, unique},
     fold::fold,
-    ids,
+    ids, invitations,
     time::{ever, micros, timestamp},
     words::words,
 };
@@ -43,7 +43,7 @@ pub struct NewUser {
     pub address: String,
     /// What the user may do.
     pub role: Role,
-    /// The hash of the password, as argon2's own text.
+    /// The hash of the password, as argon2's own text; empty for somebody who is invited to choose one.
     pub password_hash: String,
 }
 
@@ -60,12 +60,14 @@ pub struct User {
     pub address: String,
     /// What the user may do.
     pub role: Role,
-    /// The hash of the password, as argon2's own text.
+    /// The hash of the password, as argon2's own text; empty while there is none.
     pub password_hash: String,
     /// Whether signing in is forbidden.
     pub disabled: bool,
     /// When the user last signed in.
     pub signed_in_at: Option<Timestamp>,
+    /// Until when the user may choose a password by an invitation.
+    pub invited_until: Option<Timestamp>,
     /// When the user was made.
     pub created_at: Timestamp,
 }
@@ -161,31 +163,16 @@ impl Organization {
         })
     }
 
-    /// Forbids a user to sign in, and ends the user's sessions. The last administrator who can sign in cannot be disabled.
+    /// Forbids a user to sign in, and ends the user's sessions, API tokens and invitation for good. The last administrator who can sign in cannot be
+    /// disabled.
     ///
     /// # Errors
     /// When there is no such user here, or nobody else could administer.
-    pub async fn disable_user(&self, id: UserId) -> Result<()> {
+    pub async fn disable_user(&self, id: UserId, now: Timestamp) -> Result<()> {
         let organization = self.id.to_string();
         let lock = self.catalog.dialect.for_update();
         transaction!(self.catalog, "disable a user", |c| {
-            let administrators = format!(
-                "SELECT id FROM users WHERE organization_id = $1 AND role = 'administrator' AND disabled = 0 {lock}"
-            );
-            let able = sqlx::query(sqlx::AssertSqlSafe(administrators))
-                .bind(&organization)
-                .fetch_all(&mut *c)
-                .await
-                .map_err(sql("count administrators"))?;
-            let able = able
-                .iter()
-                .map(|row| ids::read(row, "id"))
-                .collect::<Result<Vec<UserId>>>()?;
-            if able == [id] {
-                return Err(Error::Invalid(
-                    "this is the last administrator who can sign in: make another one first",
-                ));
-            }
+            keep_an_administrator(c, lock, &organization, id).await?;
             let done =
                 sqlx::query("UPDATE users SET disabled = 1 WHERE organization_id = $1 AND id = $2")
                     .bind(&organization)
@@ -196,9 +183,93 @@ impl Organization {
             if done.rows_affected() == 0 {
                 return Err(Error::NotFound("user"));
             }
+            invitations::end(c, id).await?;
+            api_tokens::revoke_all(c, id, now).await?;
             end_sessions(c, id).await
         })
     }
+
+    /// Refuses what [`Self::disable_user`] and [`Self::set_role`] would, without doing it: for whoever notes first what is about to be done.
+    ///
+    /// # Errors
+    /// When nobody else could administer.
+    pub async fn can_spare(&self, id: UserId) -> Result<()> {
+        let organization = self.id.to_string();
+        transaction!(self.catalog, "look for administrators", |c| {
+            keep_an_administrator(c, "", &organization, id).await
+        })
+    }
+
+    /// Lets a user sign in again who was disabled, with the password from before.
+    ///
+    /// # Errors
+    /// When there is no such user here.
+    pub async fn enable_user(&self, id: UserId) -> Result<()> {
+        let done =
+            sqlx::query("UPDATE users SET disabled = 0 WHERE organization_id = $1 AND id = $2")
+                .bind(self.id.to_string())
+                .bind(id.to_string())
+                .execute(&self.catalog.pool)
+                .await
+                .map_err(sql("enable a user"))?;
+        match done.rows_affected() {
+            0 => Err(Error::NotFound("user")),
+            _ => Ok(()),
+        }
+    }
+
+    /// Changes what a user may do, from the next request on. The last administrator who can sign in stays one.
+    ///
+    /// # Errors
+    /// When there is no such user here, or nobody else could administer.
+    pub async fn set_role(&self, id: UserId, role: Role) -> Result<()> {
+        let organization = self.id.to_string();
+        let lock = self.catalog.dialect.for_update();
+        transaction!(self.catalog, "change a role", |c| {
+            if role != Role::Administrator {
+                keep_an_administrator(c, lock, &organization, id).await?;
+            }
+            let done =
+                sqlx::query("UPDATE users SET role = $3 WHERE organization_id = $1 AND id = $2")
+                    .bind(&organization)
+                    .bind(id.to_string())
+                    .bind(role.word())
+                    .execute(&mut *c)
+                    .await
+                    .map_err(sql("change a role"))?;
+            match done.rows_affected() {
+                0 => Err(Error::NotFound("user")),
+                _ => Ok(()),
+            }
+        })
+    }
+}
+
+/// Refuses when nobody could administer without this user.
+async fn keep_an_administrator(
+    c: &mut AnyConnection,
+    lock: &str,
+    organization: &str,
+    id: UserId,
+) -> Result<()> {
+    let administrators = format!(
+        "SELECT id FROM users WHERE organization_id = $1 AND role = 'administrator' AND disabled = 0 AND password_hash <> '' ORDER BY id {lock}"
+    );
+    let able = sqlx::query(sqlx::AssertSqlSafe(administrators))
+        .bind(organization)
+        .fetch_all(&mut *c)
+        .await
+        .map_err(sql("count administrators"))?;
+    let able = able
+        .iter()
+        .map(|row| ids::read(row, "id"))
+        .collect::<Result<Vec<UserId>>>()?;
+    if able == [id] {
+        return Err(Error::Invalid(
+            "this is the last administrator who can sign in: make another one first",
+        ));
+    }
+    Ok(())
 }
 
 pub(crate) async fn insert(
@@ -226,7 +297,7 @@ pub(crate) async fn insert(
     Ok(())
 }
 
-async fn end_sessions(c: &mut AnyConnection, user: UserId) -> Result<()> {
+pub(crate) async fn end_sessions(c: &mut AnyConnection, user: UserId) -> Result<()> {
     sqlx::query("DELETE FROM sessions WHERE user_id = $1")
         .bind(user.to_string())
         .execute(c)
@@ -245,6 +316,7 @@ pub(crate) fn row(row: &AnyRow) -> Result<User> {
         password_hash: row.get("password_hash"),
         disabled: row.get::<i64, _>("disabled") != 0,
         signed_in_at: ever(row.get("signed_in_at")),
+        invited_until: ever(row.get("invitation_ends_at")),
         created_at: timestamp(row.get("created_at")),
     })
 }

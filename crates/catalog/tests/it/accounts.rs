@@ -85,8 +85,26 @@ on_both! {
         let count = async |filter: AccountFilter| tenant.organization.count_accounts(tenant.task, &filter).await.unwrap();
         assert_eq!(count(AccountFilter { status: Some(Status::Active), ..AccountFilter::default() }).await, 3);
         assert_eq!(count(AccountFilter { status: Some(Status::Archived), ..AccountFilter::default() }).await, 1);
+        let counts = tenant.organization.account_counts(tenant.task).await.unwrap();
+        assert_eq!((counts.all(), counts.failing), (4, 0));
+        assert_eq!([Status::Active, Status::Archived, Status::Paused].map(|status| counts.of(status)), [3, 1, 0]);
         assert_eq!(count(AccountFilter { last_result: Some(LastResult::NeverRun), ..AccountFilter::default() }).await, 4);
         assert_eq!(change(&AccountFilter::default(), StatusChange::Activate).await, 0, "an archived account is not activated with all others");
+    }
+
+    async fn a_discovery_that_is_wanted_again_is_not_done_by_the_one_under_way(stage: Stage) {
+        let tenant = stage.tenant("anna").await;
+        let (of, task) = (&tenant.organization, tenant.task);
+        let under_way = of.begin_discovery(task).await.unwrap();
+        of.discover_again(task).await.unwrap();
+        let outdated = of.discovered(task, under_way, at(1)).await;
+        assert!(matches!(outdated, Err(Error::Outdated)), "{outdated:?}");
+        assert_eq!(of.task(task).await.unwrap().discovered_at, None);
+        let next = of.begin_discovery(task).await.unwrap();
+        of.discovered(task, next, at(2)).await.unwrap();
+        assert_eq!(of.task(task).await.unwrap().discovered_at, Some(at(2)));
+        of.discover_again(task).await.unwrap();
+        assert_eq!(of.task(task).await.unwrap().discovered_at, None);
     }
 
     async fn discovery_finds_new_accounts_and_new_names(stage: Stage) {

@@ -1,6 +1,6 @@
 //! The chain of the audit.
 
-use catalog::{ChainCheck, NewAudit};
+use catalog::{AuditFilter, ChainCheck, NewAudit};
 
 use crate::stage::{Stage, at, on_both};
 
@@ -52,5 +52,35 @@ on_both! {
         assert_eq!(tenant.organization.check_audit().await.unwrap(), ChainCheck::Broken { number: 7 });
         harm(&stage, "DELETE FROM audit WHERE number = 3").await;
         assert_eq!(tenant.organization.check_audit().await.unwrap(), ChainCheck::Broken { number: 3 });
+    }
+
+    async fn entries_are_found_by_who_what_whom_and_when(stage: Stage) {
+        let (tenant, other) = (stage.tenant("anna").await, stage.tenant("bob").await);
+        let notes = [
+            ("anna", "signed in", "anna"),
+            ("bob", "looked at a message", "account item"),
+            ("anna", "looked at a message", "account other item"),
+            ("anna", "began a backup", "account-2"),
+            ("anna", "searched an account", "account"),
+        ];
+        for (n, (actor, action, object)) in (1..).zip(notes) {
+            let new = NewAudit { actor: actor.to_owned(), action: action.to_owned(), object: object.to_owned(), detail: String::new() };
+            tenant.organization.note(&new, at(n)).await.unwrap();
+        }
+        other.organization.note(&entry(1), at(1)).await.unwrap();
+        let found = async |filter: AuditFilter| {
+            let entries = tenant.organization.audit_of(&filter, None, 10).await.unwrap();
+            entries.iter().map(|entry| entry.number).collect::<Vec<_>>()
+        };
+        let all = AuditFilter::default();
+        assert_eq!(found(all.clone()).await, [5, 4, 3, 2, 1]);
+        assert_eq!(found(AuditFilter { actor: Some("bob".to_owned()), ..all.clone() }).await, [2]);
+        assert_eq!(found(AuditFilter { action: Some("looked at a message".to_owned()), ..all.clone() }).await, [3, 2]);
+        assert_eq!(found(AuditFilter { object: Some("account".to_owned()), ..all.clone() }).await, [5, 3, 2]);
+        assert_eq!(found(AuditFilter { from: Some(at(2)), until: Some(at(4)), ..all.clone() }).await, [3, 2]);
+        let both = AuditFilter { actor: Some("anna".to_owned()), object: Some("account".to_owned()), ..all };
+        assert_eq!(found(both).await, [5, 3]);
+        let actions = tenant.organization.audit_actions().await.unwrap();
+        assert_eq!(actions, ["began a backup", "looked at a message", "searched an account", "signed in"]);
     }
 }

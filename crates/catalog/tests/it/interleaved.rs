@@ -1,11 +1,15 @@
 //! Transactions that meet: each is held at every one of its statements while another one is carried out, on PostgreSQL, where both read what was committed
 //! when their statements began. SQLite has one writer at a time.
 
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
 
 use catalog::{
     AccountFilter, Catalog, ChainCheck, Claim, Error, Finished, Health, JobKind, JobResult,
-    JobState, LastResult, NewAudit, NewJob, NewSession, Progress, RunCause, RunId, Status, Wanted,
+    JobState, LastResult, NewAudit, NewJob, NewSession, Progress, Role, RunCause, RunId, Status,
+    Wanted,
 };
 use model::{Clock, SystemClock};
 use secrets::Sealed;
@@ -500,7 +504,7 @@ async fn two_administrators_do_not_disable_each_other() {
     type It = (Tenant, catalog::UserId);
     let disable = async |catalog: &Catalog, tenant: &Tenant, who| {
         let organization = catalog.organization(tenant.organization.id());
-        let disabled = organization.disable_user(who).await;
+        let disabled = organization.disable_user(who, at(2)).await;
         assert!(
             matches!(disabled, Ok(()) | Err(Error::Invalid(_))),
             "{disabled:?}"
@@ -512,7 +516,64 @@ async fn two_administrators_do_not_disable_each_other() {
         async |catalog: &Catalog, (tenant, other): &It| disable(catalog, tenant, *other).await;
     let check = async |_: &Stage, (tenant, _): &It| {
         let users = tenant.organization.users().await.unwrap();
-        assert_eq!(users.iter().filter(|user| !user.disabled).count(), 1);
+        let able = |user: &&catalog::User| !user.disabled && user.role == Role::Administrator;
+        assert_eq!(users.iter().filter(able).count(), 1);
+    };
+    Meeting {
+        prepare,
+        first: one,
+        second: other,
+        check,
+    }
+    .everywhere()
+    .await;
+    // Nor does one go while the other takes the first one's role away.
+    let demote = async |catalog: &Catalog, (tenant, other): &It| {
+        let organization = catalog.organization(tenant.organization.id());
+        let demoted = organization.set_role(*other, Role::Operator).await;
+        assert!(
+            matches!(demoted, Ok(()) | Err(Error::Invalid(_))),
+            "{demoted:?}"
+        );
+    };
+    Meeting {
+        prepare,
+        first: one,
+        second: demote,
+        check,
+    }
+    .everywhere()
+    .await;
+}
+
+/// An invitation opened twice at the same moment lets in one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_invitation_is_accepted_once() {
+    let prepare = async |stage: &Stage, n: usize| {
+        let tenant = stage.tenant(&format!("anna{n}")).await;
+        let hash = format!("invitation{n}");
+        let organization = &tenant.organization;
+        organization
+            .invite(tenant.user, &hash, at(100))
+            .await
+            .unwrap();
+        (tenant, hash, AtomicUsize::new(0))
+    };
+    type It = (Tenant, String, AtomicUsize);
+    let accept = async |catalog: &Catalog, (_, hash, accepted): &It, password: &str| {
+        match catalog.accept_invitation(hash, password, at(1)).await {
+            Ok(_) => accepted.fetch_add(1, Ordering::Relaxed),
+            Err(Error::NotFound(_)) => 0,
+            Err(error) => panic!("{error:?}"),
+        };
+    };
+    let one = async |catalog: &Catalog, it: &It| accept(catalog, it, "one").await;
+    let other = async |catalog: &Catalog, it: &It| accept(catalog, it, "other").await;
+    let check = async |_: &Stage, (tenant, _, accepted): &It| {
+        assert_eq!(accepted.load(Ordering::Relaxed), 1);
+        let user = tenant.organization.user(tenant.user).await.unwrap();
+        assert_eq!(user.invited_until, None);
+        assert!(["one", "other"].contains(&user.password_hash.as_str()));
     };
     Meeting {
         prepare,

@@ -20,7 +20,10 @@ on_both! {
         let missing = |found: Option<&Error>| assert!(matches!(found, Some(Error::NotFound(_))), "{found:?}");
         missing(us.user(theirs.user).await.as_ref().err());
         missing(us.set_password(theirs.user, "stolen").await.as_ref().err());
-        missing(us.disable_user(theirs.user).await.as_ref().err());
+        missing(us.disable_user(theirs.user, at(2)).await.as_ref().err());
+        missing(us.enable_user(theirs.user).await.as_ref().err());
+        missing(us.set_role(theirs.user, Role::Auditor).await.as_ref().err());
+        missing(us.invite(theirs.user, "stolen", at(100)).await.as_ref().err());
         let token = NewApiToken {
             user: theirs.user,
             name: "Reports".to_owned(),
@@ -36,6 +39,7 @@ on_both! {
         missing(us.set_health(theirs.connection, &Sealed::from_text("credential".to_owned()), Health::Disconnected, "", at(2)).await.as_ref().err());
         missing(us.task(theirs.task).await.as_ref().err());
         missing(us.set_settings(theirs.task, "{}").await.as_ref().err());
+        missing(us.discover_again(theirs.task).await.as_ref().err());
         missing(us.account(keys[0]).await.as_ref().err());
         missing(us.run(run).await.as_ref().err());
         missing(us.want(run, Wanted::Cancel, at(2)).await.as_ref().err());
@@ -66,7 +70,9 @@ on_both! {
         assert_eq!(us.tasks().await.unwrap().len(), 1);
 
         // And nothing of theirs has changed.
-        assert_eq!(theirs.organization.user(theirs.user).await.unwrap().password_hash, "hash");
+        let them = theirs.organization.user(theirs.user).await.unwrap();
+        assert_eq!((them.password_hash.as_str(), them.role), ("hash", Role::Administrator));
+        assert_eq!((them.disabled, them.invited_until), (false, None));
         assert_eq!(theirs.organization.run_totals(run).await.unwrap().queued, 1);
     }
 

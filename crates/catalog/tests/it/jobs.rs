@@ -10,9 +10,9 @@ use std::{
 };
 
 use catalog::{
-    Account, AccountFilter, AccountSort, AccountTotals, Catalog, Claim, DayTotals, Direction,
-    Error, Finished, ItemReport, JobKind, JobResult, JobState, LastResult, NewJob, Progress,
-    RunCause, RunId, StatusChange, Wanted,
+    Account, AccountFilter, AccountSort, AccountTotals, Backlog, Catalog, Claim, DayTotals,
+    Direction, Error, Finished, ItemReport, JobKind, JobResult, JobState, LastResult, NewJob,
+    Progress, RunCause, RunId, StatusChange, Wanted,
 };
 use model::FailureCause;
 use tokio::{sync::Barrier, task::JoinSet};
@@ -65,6 +65,42 @@ async fn claim(catalog: &Catalog, worker: &str, now: i64) -> Option<Claim> {
 }
 
 on_both! {
+    async fn the_backlog_is_what_is_not_over_of_all_organizations(stage: Stage) {
+        let backlog = async |now: i64| stage.catalog.backlog(at(now)).await.unwrap();
+        assert_eq!(backlog(1).await, Backlog::default());
+        let (anna, bob) = (stage.tenant("anna").await, stage.tenant("bob").await);
+        anna.accounts(&["A", "B"]).await;
+        bob.accounts(&["C"]).await;
+        begin(&anna, 5).await;
+        begin(&bob, 3).await;
+        let jobs = |queued: u64, running: u64| {
+            let states = [(JobState::Queued, queued), (JobState::Running, running)];
+            let there = states.into_iter().filter(|(_, count)| *count > 0);
+            there.map(|(state, count)| ((JobKind::Backup, state), count)).collect()
+        };
+        assert_eq!(backlog(9).await, Backlog { runs: 2, jobs: jobs(3, 0), due_since: Some(at(3)), failures: 0 });
+        let mut claims = Vec::new();
+        for worker in ["v", "w", "x"] {
+            claims.push(claim(&stage.catalog, worker, 9).await.unwrap());
+        }
+        assert_eq!(backlog(9).await, Backlog { runs: 2, jobs: jobs(0, 3), due_since: None, failures: 0 });
+        // Given back until later it is queued, but not due.
+        stage.catalog.give_back(&claims[0].lease, at(20), at(10)).await.unwrap();
+        assert_eq!(backlog(19).await.due_since, None);
+        assert_eq!(backlog(21).await.due_since, Some(at(20)));
+        let failure = ItemReport {
+            item: "item".to_owned(),
+            cause: FailureCause::Corrupt,
+            attempts: 1,
+            first_seen_at: at(11),
+            last_tried_at: at(11),
+        };
+        let partial = Finished { failures: Some(vec![failure]), ..finished(JobResult::Partial) };
+        stage.catalog.finish(&claims[1].lease, &partial, at(12)).await.unwrap();
+        let left = backlog(21).await;
+        assert_eq!((left.jobs, left.failures), (jobs(1, 1), 1));
+    }
+
     async fn a_job_goes_from_queue_to_result_and_its_run_and_account_say_so(stage: Stage) {
         let tenant = stage.tenant("anna").await;
         let keys = tenant.accounts(&["A", "B"]).await;
@@ -245,6 +281,41 @@ on_both! {
             assert_eq!(tenant.organization.account(key).await.unwrap().last_result, LastResult::NeverRun);
         }
         assert!(tenant.organization.want(run, Wanted::Go, at(10)).await.is_err(), "it is over");
+    }
+
+    /// abuse 69: whoever comes later does not wait for the end of a large run, which goes on meanwhile; nor is there a rush when it was paused.
+    async fn runs_are_served_by_turns(stage: Stage) {
+        let names = |of: &str| (0..40).map(|n| format!("{of} {n:02}")).collect::<Vec<_>>();
+        let (large, late) = (stage.tenant("anna").await, stage.tenant("bob").await);
+        for (tenant, of) in [(&large, "A"), (&late, "B")] {
+            let names = names(of);
+            tenant.accounts(&names.iter().map(String::as_str).collect::<Vec<_>>()).await;
+        }
+        let (first, _) = begin(&large, 1).await;
+        let next = async || {
+            let claim = claim(&stage.catalog, "w", 3).await.unwrap();
+            stage.catalog.finish(&claim.lease, &finished(JobResult::Success), at(3)).await.unwrap();
+            claim.run
+        };
+        for _ in 0..10 {
+            assert_eq!(next().await, first);
+        }
+        let (second, _) = begin(&late, 2).await;
+        let mut of_first = 0;
+        for n in 1..=10_usize {
+            of_first += usize::from(next().await == first);
+            assert!((n / 2..=n.div_ceil(2)).contains(&of_first), "{of_first} of {n}");
+        }
+        large.organization.want(first, Wanted::Pause, at(3)).await.unwrap();
+        for _ in 0..20 {
+            assert_eq!(next().await, second);
+        }
+        large.organization.want(first, Wanted::Go, at(3)).await.unwrap();
+        let mut of_first = 0;
+        for n in 1..=10_usize {
+            of_first += usize::from(next().await == first);
+            assert!((n / 2..=n.div_ceil(2)).contains(&of_first), "{of_first} of {n}");
+        }
     }
 
     async fn a_job_that_is_given_back_waits_for_its_time(stage: Stage) {

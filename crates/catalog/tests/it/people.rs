@@ -1,6 +1,8 @@
 //! Users and their sessions.
 
-use catalog::{ApiTokenId, ChainCheck, Error, NewApiToken, NewSession, OrganizationId, Role};
+use catalog::{
+    ApiTokenId, ChainCheck, Error, NewApiToken, NewSession, OrganizationId, Role, UserId,
+};
 use jiff::Timestamp;
 
 use crate::stage::{Stage, at, on_both, organization, user};
@@ -78,8 +80,10 @@ on_both! {
         let all: Vec<_> = all.iter().map(|token| (token.id, token.revoked_at)).collect();
         assert_eq!(all, [(b, Some(at(30))), (a, None)]);
         us.add_user(&crate::stage::user("bob"), at(50)).await.unwrap();
-        us.disable_user(tenant.user).await.unwrap();
+        us.disable_user(tenant.user, at(50)).await.unwrap();
         assert!(find("a", 51).await.is_none());
+        us.enable_user(tenant.user).await.unwrap();
+        assert!(find("a", 52).await.is_none(), "it has ended for good");
         assert!(find("c", 51).await.is_none());
         let nothing = us.revoke_api_token(ApiTokenId::new(), at(60)).await;
         assert!(matches!(nothing, Err(Error::NotFound(_))), "{nothing:?}");
@@ -99,20 +103,93 @@ on_both! {
         assert!(matches!(stage.catalog.organization(other).get().await, Err(Error::NotFound(_))));
     }
 
-    async fn the_last_administrator_cannot_be_disabled(stage: Stage) {
+    async fn the_last_administrator_stays_one(stage: Stage) {
         let tenant = stage.tenant("anna").await;
         let mut bob = user("bob");
         bob.role = Role::Operator;
         let bob = tenant.organization.add_user(&bob, at(1)).await.unwrap();
-        let refused = tenant.organization.disable_user(tenant.user).await;
+        // Who has been invited and has not come administers nothing yet.
+        let mut eve = user("eve");
+        eve.password_hash.clear();
+        let us = &tenant.organization;
+        us.add_user(&eve, at(1)).await.unwrap();
+        for refused in [
+            us.disable_user(tenant.user, at(2)).await,
+            us.set_role(tenant.user, Role::Operator).await,
+            us.can_spare(tenant.user).await,
+        ] {
+            assert!(matches!(refused, Err(Error::Invalid(_))), "{refused:?}");
+        }
+        us.set_role(tenant.user, Role::Administrator).await.unwrap();
+        us.disable_user(bob, at(2)).await.unwrap();
+        assert!(us.user(bob).await.unwrap().disabled);
+        // Disabled, an administrator is none.
+        us.set_role(bob, Role::Administrator).await.unwrap();
+        let refused = us.set_role(tenant.user, Role::Auditor).await;
         assert!(matches!(refused, Err(Error::Invalid(_))), "{refused:?}");
-        tenant.organization.disable_user(bob).await.unwrap();
-        assert!(tenant.organization.user(bob).await.unwrap().disabled);
-        tenant.organization.add_user(&user("carol"), at(2)).await.unwrap();
-        tenant.organization.disable_user(tenant.user).await.unwrap();
+        us.enable_user(bob).await.unwrap();
+        us.can_spare(tenant.user).await.unwrap();
+        us.set_role(tenant.user, Role::Auditor).await.unwrap();
+        assert_eq!(us.user(tenant.user).await.unwrap().role, Role::Auditor);
+        let refused = us.disable_user(bob, at(3)).await;
+        assert!(matches!(refused, Err(Error::Invalid(_))), "{refused:?}");
+        for nobody in [us.set_role(UserId::new(), Role::Auditor).await, us.enable_user(UserId::new()).await] {
+            assert!(matches!(nobody, Err(Error::NotFound(_))), "{nobody:?}");
+        }
         assert_eq!(
             tenant.organization.check_audit().await.unwrap(),
             ChainCheck::Unbroken { entries: 0, last: String::new() }
         );
+    }
+
+    async fn an_invitation_is_good_once_and_ends_by_time_by_the_next_and_with_its_user(stage: Stage) {
+        let tenant = stage.tenant("anna").await;
+        let us = &tenant.organization;
+        let mut bob = user("bob");
+        bob.password_hash.clear();
+        let bob = us.add_user(&bob, at(1)).await.unwrap();
+        let invited = async |hash: &str, now: i64| {
+            let found = stage.catalog.invited(hash, at(now)).await.unwrap();
+            found.is_some_and(|user| user.id == bob)
+        };
+        let accept = async |hash: &str, now: i64| stage.catalog.accept_invitation(hash, "argon", at(now)).await;
+        let is_over = |accepted: Result<catalog::User, Error>| matches!(accepted, Err(Error::NotFound(_)));
+        // Nobody who has none is meant by an empty one.
+        assert!(!invited("", 2).await);
+        assert!(is_over(accept("", 2).await));
+        us.invite(bob, "first", at(100)).await.unwrap();
+        assert!(invited("first", 2).await);
+        us.invite(bob, "second", at(100)).await.unwrap();
+        assert!(!invited("first", 3).await && invited("second", 99).await && !invited("second", 100).await);
+        assert!(is_over(accept("second", 100).await));
+        assert!(us.user(bob).await.unwrap().password_hash.is_empty());
+        assert_eq!(us.user(bob).await.unwrap().invited_until, Some(at(100)));
+
+        let accepted = accept("second", 99).await.unwrap();
+        assert_eq!((accepted.id, accepted.password_hash.as_str(), accepted.invited_until), (bob, "argon", None));
+        assert!(!invited("second", 4).await);
+        assert!(is_over(accept("second", 4).await), "it is good once");
+
+        // It ends what was opened with the password before it.
+        let session = NewSession {
+            token_hash: "a".to_owned(),
+            user: bob,
+            organization: us.id(),
+            password_hash: "argon".to_owned(),
+            expires_at: at(1_000),
+        };
+        stage.catalog.begin_session(&session, at(5)).await.unwrap();
+        us.invite(bob, "third", at(100)).await.unwrap();
+        assert!(stage.catalog.session("a", at(0), at(6)).await.unwrap().is_some());
+        accept("third", 6).await.unwrap();
+        assert!(stage.catalog.session("a", at(0), at(6)).await.unwrap().is_none());
+
+        us.invite(bob, "fourth", at(100)).await.unwrap();
+        us.disable_user(bob, at(7)).await.unwrap();
+        us.enable_user(bob).await.unwrap();
+        assert!(!invited("fourth", 8).await);
+        us.disable_user(bob, at(9)).await.unwrap();
+        let refused = us.invite(bob, "fifth", at(100)).await;
+        assert!(matches!(refused, Err(Error::NotFound(_))), "{refused:?}");
     }
 }

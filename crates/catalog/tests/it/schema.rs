@@ -1,8 +1,13 @@
 //! Opening: twice, at once, and wrongly.
 
-use catalog::{Catalog, Error, Kind};
+use catalog::{Catalog, Error, Kind, OrganizationId, RunId, TaskId};
+use sqlx::{
+    AssertSqlSafe, SqlStr,
+    any::AnyPoolOptions,
+    migrate::{Migration, MigrationType, Migrator},
+};
 
-use crate::stage::{Stage, on_both};
+use crate::stage::{Stage, at, on_both};
 
 on_both! {
     async fn what_is_there_stays_when_the_database_is_opened_again(stage: Stage) {
@@ -26,6 +31,59 @@ on_both! {
         for opened in opened.collect::<Vec<_>>() {
             opened.await.unwrap().unwrap();
         }
+    }
+}
+
+on_both! {
+    /// abuse 65: a database of the first version with a hundred thousand jobs opens, and knows what they came to.
+    async fn a_hundred_thousand_jobs_are_brought_up_to_date(stage: Stage) {
+        const JOBS: i64 = 100_000;
+        const RUNS: i64 = 100;
+        let url = match stage.url.strip_suffix("catalog.db") {
+            Some(folder) => format!("{folder}old.db?mode=rwc"),
+            None => testkit::postgres::database().unwrap(),
+        };
+        let is_postgres = url.starts_with("postgres");
+        let pool = AnyPoolOptions::new().max_connections(1).connect(&url).await.unwrap();
+        if is_postgres {
+            sqlx::query("CREATE DOMAIN folded_text AS text COLLATE \"C\"").execute(&pool).await.unwrap();
+        }
+        let first = Migration::new(1, "control plane".into(), MigrationType::Simple, SqlStr::from_static(include_str!("../../migrations/0001_control_plane.sql")), false);
+        Migrator::with_migrations(vec![first]).run(&pool).await.unwrap();
+        let organization = OrganizationId::new();
+        let task = TaskId::new();
+        let runs: Vec<_> = (0..RUNS).map(|_| RunId::new()).collect();
+        let (o, t) = (organization, task);
+        for statement in [
+            format!("INSERT INTO organizations VALUES ('{o}', 'anna', 'key', 'key', 0, 0)"),
+            format!("INSERT INTO connections VALUES ('c', '{o}', 'exchange', 'tenant', '', 'client', 'secret', 'x', 'connected', '', 0, 0)"),
+            format!("INSERT INTO tasks VALUES ('{t}', '{o}', 'c', 'exchange', 'Mail', 'mail', 'key', '{{}}', 0)"),
+            format!("INSERT INTO accounts VALUES ('a', '{o}', '{t}', 'exchange', 'tenant', 'source', 'A', 'a', 'a', 'a', 'active', 'success', 0, 0, '', 0, 0, 0, 0, 0)"),
+        ] {
+            sqlx::query(AssertSqlSafe(statement)).execute(&pool).await.unwrap();
+        }
+        for (n, run) in runs.iter().enumerate() {
+            // A run each day.
+            let day = n as i64 * 86_400_000_000 + 1;
+            for statement in [
+                format!("INSERT INTO runs VALUES ('{run}', '{o}', '{t}', 'schedule', 'go', {day}, {day})"),
+                format!("WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {})
+                     INSERT INTO jobs SELECT '{run}' || i, '{o}', '{run}', 'a', 'backup', 'finished', 0, 0, '', 0, 0, 1, '',
+                         CASE i % 100 WHEN 0 THEN 'failed' ELSE 'success' END, '', 2, 2, 30, '', 0, 0, {day} FROM n", JOBS / RUNS),
+            ] {
+                sqlx::query(AssertSqlSafe(statement)).execute(&pool).await.unwrap();
+            }
+        }
+        pool.close().await;
+        let catalog = Catalog::open(&url.replace("?mode=rwc", "")).await.unwrap();
+        let of = catalog.organization(organization);
+        let totals = of.run_totals(runs[7]).await.unwrap();
+        assert_eq!((totals.jobs, totals.success, totals.failed), (1_000, 990, 10));
+        assert_eq!((totals.items, totals.bytes), (2_000, 30_000));
+        let days = of.backups_by_day(jiff::Timestamp::UNIX_EPOCH).await.unwrap();
+        assert_eq!(days.len(), RUNS as usize);
+        assert_eq!((days[7].2.success, days[7].2.failed), (990, 10));
+        assert!(catalog.claim("w", std::time::Duration::from_secs(60), at(0)).await.unwrap().is_none());
     }
 }
 
