@@ -1,9 +1,9 @@
 //! Connections: the credential by which Keepwell works as an app in a tenant, whether it works, and the client that uses it.
 
-use std::fmt;
+use std::{collections::HashMap, fmt};
 
 use catalog::{Connection, ConnectionId, CredentialKind, Health, NewConnection, OrganizationId};
-use graph::{Client, Options, SignIn};
+use graph::{Client, Counters, Options, SignIn};
 use jiff::SignedDuration;
 use model::{Service as Of, TenantId};
 use secrets::{Place, Sealed};
@@ -104,6 +104,21 @@ impl Kept {
     /// Whether the connection is still what the client was made from: another process may have been given another credential.
     pub(crate) fn is_of(&self, connection: &Connection) -> bool {
         self.client_id == connection.client_id && self.credential == connection.credential
+    }
+}
+
+/// The clients that are kept, and what those asked that they replaced.
+#[derive(Default)]
+pub(crate) struct Clients {
+    pub(crate) by_connection: HashMap<ConnectionId, Kept>,
+    pub(crate) replaced: Counters,
+}
+
+impl Clients {
+    pub(crate) fn keep(&mut self, connection: ConnectionId, kept: Kept) {
+        if let Some(old) = self.by_connection.insert(connection, kept) {
+            self.replaced.add(&old.client.counters());
+        }
     }
 }
 
@@ -214,7 +229,7 @@ impl Service {
             }
             // The token with the permissions replaces one that may lack them.
             let kept = Kept::new(&connection, client);
-            self.clients().insert(connection.id, kept);
+            self.clients().keep(connection.id, kept);
         }
         Ok(checked)
     }

@@ -1,8 +1,11 @@
 //! The work of a job, whatever its kind, and what it comes to. Who has the job, and for how long, is the worker's affair.
 
-use std::sync::{
-    Mutex, PoisonError,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
 };
 
 use catalog::{Claim, ItemReport, JobKind, JobResult, NewAudit, Progress};
@@ -11,7 +14,7 @@ use engine::{
     backup::{self, Limits, Setting},
     maintain, restore, verify,
 };
-use graph::{Client, Scope, WaitCause};
+use graph::{Client, Scope, WaitCause, Waiting};
 use jiff::{SignedDuration, Timestamp};
 use model::AccountId;
 use repository::PruneOptions;
@@ -53,9 +56,19 @@ impl Meter {
             bytes: self.mail.bytes() + self.bytes.load(Ordering::Relaxed),
             waiting_for: client
                 .as_ref()
-                .and_then(|client| waiting(client, &claim.source))
+                .and_then(|client| longest_wait(client, &claim.source))
+                .map(|wait| in_words(&wait))
                 .unwrap_or_default(),
         }
+    }
+
+    /// How long the job has to wait yet for Microsoft.
+    pub(crate) fn wait(&self, claim: &Claim) -> Duration {
+        let client = self.client.lock().unwrap_or_else(PoisonError::into_inner);
+        client
+            .as_ref()
+            .and_then(|client| longest_wait(client, &claim.source))
+            .map_or(Duration::ZERO, |wait| wait.left)
     }
 
     /// Whether this is other than what was told last.
@@ -67,8 +80,8 @@ impl Meter {
     }
 }
 
-/// The longest wait of the account's requests, in words.
-fn waiting(client: &Client, account: &AccountId) -> Option<String> {
+/// The longest wait of the account's requests.
+fn longest_wait(client: &Client, account: &AccountId) -> Option<Waiting> {
     let waits = client
         .waiting()
         .into_iter()
@@ -76,16 +89,16 @@ fn waiting(client: &Client, account: &AccountId) -> Option<String> {
             Scope::Outlook { mailbox } => mailbox == account,
             Scope::Directory => wait.cause == WaitCause::SignIn,
         });
-    let longest = waits.max_by_key(|wait| wait.left)?;
+    waits.max_by_key(|wait| wait.left)
+}
+
+fn in_words(longest: &Waiting) -> String {
     let service = match longest.scope {
         Scope::Outlook { .. } => "Outlook",
         Scope::Directory => "the directory",
     };
     let left_s = longest.left.as_secs() + u64::from(longest.left.subsec_nanos() > 0);
-    Some(format!(
-        "waiting {left_s} s for {service}: {}",
-        longest.cause
-    ))
+    format!("waiting {left_s} s for {service}: {}", longest.cause)
 }
 
 /// What a job came to.
@@ -205,7 +218,7 @@ async fn back_up(service: &Service, claim: &Claim, meter: &Meter) -> Result<Done
     })
 }
 
-fn item_report(failure: &model::ItemFailure) -> ItemReport {
+pub(crate) fn item_report(failure: &model::ItemFailure) -> ItemReport {
     ItemReport {
         item: failure.item.to_string(),
         cause: failure.cause,

@@ -17,6 +17,7 @@ mod runs;
 mod schedule;
 mod service;
 mod settings;
+mod tally;
 mod tasks;
 mod worker;
 
@@ -29,4 +30,5 @@ pub use recover::Recovered;
 pub use runs::{JobReport, RestoreOrder, Selection, Which};
 pub use service::{Change, Pace, Service, Settings};
 pub use settings::{Retention, Schedule, SettingsError, TaskSettings};
+pub use tally::Tally;
 pub use tasks::Discovery;

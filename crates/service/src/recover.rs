@@ -17,6 +17,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     Error, NewFirstUser, Result, Schedule, Service, TaskSettings, connections::credential_place,
+    job::item_report,
 };
 
 /// What was rebuilt.
@@ -264,13 +265,16 @@ impl Service {
         let archive = restore::archive(local, &account, Some(*id)).await?;
         let totals = archive.totals().await;
         let totals = totals.map_err(|source| engine::Error::Workload { what: WHAT, source })?;
+        let lacks = archive.failures().await;
+        let lacks = lacks.map_err(|source| engine::Error::Workload { what: WHAT, source })?;
+        let lacks: Vec<_> = lacks.iter().map(item_report).collect();
         let is_news = of
             .accept_snapshot(
                 row.key,
                 row.snapshot.as_deref(),
                 &id_text,
                 totals,
-                snapshots::is_partial(snapshot),
+                (snapshots::is_partial(snapshot), &lacks),
                 snapshot.time,
             )
             .await?;

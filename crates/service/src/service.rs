@@ -1,7 +1,6 @@
 //! What all parts of the service share: the catalog, the keys, the Graph clients, and word of what has changed.
 
 use std::{
-    collections::HashMap,
     fmt,
     num::NonZeroUsize,
     path::{Path, PathBuf},
@@ -13,13 +12,14 @@ use catalog::{Catalog, ConnectionId, OrganizationId, RunId};
 use engine::Vault;
 use graph::{Client, Cloud, Governor, Limits};
 use model::SharedClock;
+use repository::KeyRing;
 use secrets::{Key, ServerKey};
 use tokio::sync::{Notify, broadcast};
 use zeroize::Zeroizing;
 
 use crate::{
-    Error, Result,
-    connections::Kept,
+    Error, Result, Tally,
+    connections::{Clients, Kept},
     organizations::{recovery_key_place, wrapped_key_place},
 };
 
@@ -58,6 +58,8 @@ pub struct Pace {
     pub grace: Duration,
     /// How long a job that met something passing waits before it is tried again: a lock of somebody else's restic is often gone by then.
     pub pause: Duration,
+    /// How long a backup may have to wait for Microsoft before it makes room for a job that is due; it goes on when the wait is over.
+    pub patience: Duration,
     /// How often the scheduler compares what should be with what is.
     pub tick: Duration,
 }
@@ -70,6 +72,7 @@ impl Default for Pace {
             look: Duration::from_secs(1),
             grace: Duration::from_secs(6),
             pause: Duration::from_secs(60),
+            patience: Duration::from_secs(60),
             tick: Duration::from_secs(30),
         }
     }
@@ -93,7 +96,10 @@ pub(crate) struct Inner {
     pub(crate) key: ServerKey,
     pub(crate) catalog: Catalog,
     pub(crate) governor: Governor,
-    pub(crate) clients: Mutex<HashMap<ConnectionId, Kept>>,
+    pub(crate) clients: Mutex<Clients>,
+    pub(crate) tally: Mutex<Tally>,
+    /// Of repositories that were opened lately.
+    pub(crate) keys: KeyRing,
     pub(crate) changes: broadcast::Sender<Change>,
     /// Told when this process queues something.
     pub(crate) queued: Notify,
@@ -126,6 +132,8 @@ impl Service {
             catalog,
             governor,
             clients: Mutex::default(),
+            tally: Mutex::default(),
+            keys: KeyRing::default(),
             changes,
             queued: Notify::new(),
         })))
@@ -184,10 +192,9 @@ impl Service {
     /// The organization's data folder, with the key that it is opened by.
     pub(crate) async fn vault(&self, organization: OrganizationId) -> Result<Vault> {
         let key = self.recovery_key(organization).await?;
-        Ok(Vault::with_key(
-            &self.vault_path(organization),
-            Zeroizing::new(*key.as_bytes()),
-        )?)
+        let key = Zeroizing::new(*key.as_bytes());
+        let vault = Vault::with_key(&self.vault_path(organization), key)?;
+        Ok(vault.with_keys(self.0.keys.clone()))
     }
 
     pub(crate) fn vault_path(&self, organization: OrganizationId) -> PathBuf {
@@ -210,8 +217,8 @@ impl Service {
             .map_err(Error::sealed("the organization's recovery key"))
     }
 
-    /// The Graph clients, by connection.
-    pub(crate) fn clients(&self) -> std::sync::MutexGuard<'_, HashMap<ConnectionId, Kept>> {
+    /// The Graph clients.
+    pub(crate) fn clients(&self) -> std::sync::MutexGuard<'_, Clients> {
         let clients = &self.0.clients;
         clients.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -227,14 +234,14 @@ impl Service {
             .organization(organization)
             .connection(connection)
             .await?;
-        if let Some(kept) = self.clients().get(&connection.id)
+        if let Some(kept) = self.clients().by_connection.get(&connection.id)
             && kept.is_of(&connection)
         {
             return Ok(kept.client.clone());
         }
         let client = self.new_client(organization, &connection).await?;
         let kept = Kept::new(&connection, client.clone());
-        self.clients().insert(connection.id, kept);
+        self.clients().keep(connection.id, kept);
         Ok(client)
     }
 }

@@ -55,7 +55,7 @@ impl Service {
         Ok(id)
     }
 
-    /// Replaces a task's settings.
+    /// Replaces a task's settings. Where accounts without a licence are wanted from now on, the scheduler looks for them with its next tick.
     ///
     /// # Errors
     /// When there is no such task here, or the settings cannot be.
@@ -67,7 +67,12 @@ impl Service {
     ) -> Result<()> {
         settings.check()?;
         let of = self.catalog().organization(organization);
-        Ok(of.set_settings(task, &settings.to_text()).await?)
+        let before = TaskSettings::from_text(&of.task(task).await?.settings)?;
+        of.set_settings(task, &settings.to_text()).await?;
+        if settings.unlicensed && !before.unlicensed {
+            of.discover_again(task).await?;
+        }
+        Ok(())
     }
 
     /// A task's settings.
@@ -149,7 +154,7 @@ impl Service {
         let gone = unlisted.iter().filter(|one| gone.contains(&one.source));
         let gone: Vec<AccountKey> = gone.map(|one| one.key).collect();
         result.gone = of.archive_gone(task.id, discovery, &gone, now).await?;
-        of.discovered(task.id, now).await?;
+        of.discovered(task.id, discovery, now).await?;
         Ok(result)
     }
 

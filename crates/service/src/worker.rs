@@ -1,12 +1,12 @@
 //! A worker: claims jobs, keeps their leases, tells how far they are, and sees to it that each ends in one of three ways.
 //!
-//! A job is *finished* with a result; or *given back*, because somebody wants its run paused or cancelled, this process is to end, or it is to be tried
-//! again; or *lost*, because its lease ended. Then another worker has it, and this one writes nothing more to the catalog. The work itself, in
+//! A job is *finished* with a result; or *given back*, because somebody wants its run paused or cancelled, this process is to end, Microsoft lets it wait
+//! while others could work, or it is to be tried again; or *lost*, because its lease ended. Then another worker has it, and this one writes nothing more to the catalog. The work itself, in
 //! [`crate::job`], knows none of this: it runs as a task of its own, so that a panic in it ends that job alone, and is dropped to stop it.
 
 use std::{sync::Arc, time::Duration};
 
-use catalog::{Claim, Finished, JobKind, JobResult, Wanted};
+use catalog::{Claim, Finished, JobKind, JobResult, JobState, Wanted};
 use jiff::Timestamp;
 use tokio::task::JoinSet;
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
@@ -68,6 +68,8 @@ struct Attending {
     meter: Arc<Meter>,
     /// The time, by a clock that nobody sets, until which the lease holds.
     held_until: Duration,
+    /// When the job can go on, if it is given back because it has to wait.
+    goes_on_at: Option<Timestamp>,
 }
 
 /// What the work on a job came to, unless it panicked.
@@ -89,6 +91,7 @@ impl Attending {
             claim,
             meter: Arc::default(),
             held_until,
+            goes_on_at: None,
         }
     }
 
@@ -112,14 +115,14 @@ impl Attending {
             let _ = work.await;
         }
         match ending {
-            Ok(Ok(Ok(done))) if done.interrupted => self.give_back(None).await,
+            Ok(Ok(Ok(done))) if done.interrupted => self.give_back().await,
             Ok(Ok(Ok(done))) => self.finish(done).await,
             Ok(Ok(Err(error))) => self.failed(error).await,
             Ok(Err(_)) => {
                 let why = "Keepwell itself gave up on it: report this to whoever makes it";
                 self.fail(why.to_owned()).await;
             }
-            Err(Halt::Stopped) => self.give_back(None).await,
+            Err(Halt::Stopped) => self.give_back().await,
             Err(Halt::Lost) => {
                 tracing::warn!(job = %self.claim.lease.job, "a job's lease is lost: its work is dropped")
             }
@@ -152,12 +155,34 @@ impl Attending {
                     None => {}
                 },
             }
+            if told_to_stop.is_none() && self.could_others_work().await {
+                let left = self.meter.wait(&self.claim);
+                self.goes_on_at = Some(clock.now() + left);
+                told_to_stop = Some(clock.elapsed());
+            }
             if let Some(since) = told_to_stop {
                 // What a backup has is worth a restore point. A restore goes on from what is there, the others from the beginning.
                 if self.claim.kind != JobKind::Backup || clock.elapsed() - since >= pace.grace {
                     return Err(Halt::Stopped);
                 }
                 self.meter.mail.ask_to_stop();
+            }
+        }
+    }
+
+    /// Whether a backup has a long wait before it while a job is due that nobody has a hand for: one tenant that is throttled shall not slow the
+    /// others.
+    async fn could_others_work(&self) -> bool {
+        let patience = self.service.settings().pace.patience;
+        if self.claim.kind != JobKind::Backup || self.meter.wait(&self.claim) < patience {
+            return false;
+        }
+        let now = self.service.clock().now();
+        match self.service.catalog().is_a_job_due(now).await {
+            Ok(is_due) => is_due,
+            Err(error) => {
+                tracing::warn!(error = %error, "whether a job is due could not be learnt");
+                false
             }
         }
     }
@@ -195,8 +220,11 @@ impl Attending {
         let (kind, text) = (error.kind(), error.text());
         tracing::warn!(job = %self.claim.lease.job, error = text, "a job failed");
         if kind == Kind::Unavailable && self.claim.attempts < TRIES_MAX {
-            let again = self.service.clock().now() + self.service.settings().pace.pause;
-            self.give_back(Some(again)).await;
+            let now = self.service.clock().now();
+            let again = now + self.service.settings().pace.pause;
+            let catalog = self.service.catalog();
+            let given = catalog.try_again(&self.claim.lease, again, now).await;
+            self.note(given);
             return;
         }
         self.fail(text).await;
@@ -247,7 +275,11 @@ impl Attending {
                 .finish(&self.claim.lease, &finished, clock.now())
                 .await
             {
-                Ok(()) => break,
+                Ok(()) => {
+                    self.service
+                        .count(self.claim.kind, done.result, &done.report);
+                    break;
+                }
                 Err(catalog::Error::LeaseLost) => {
                     tracing::warn!(job = %self.claim.lease.job, "a job was over, and its lease lost: nothing is noted");
                     return;
@@ -268,14 +300,17 @@ impl Attending {
         }
     }
 
-    async fn give_back(&self, not_before: Option<Timestamp>) {
+    async fn give_back(&self) {
         let now = self.service.clock().now();
+        let not_before = self.goes_on_at.unwrap_or(now);
+        let catalog = self.service.catalog();
+        let given = catalog.give_back(&self.claim.lease, not_before, now).await;
+        self.note(given);
+    }
+
+    fn note(&self, given: catalog::Result<JobState>) {
         let lease = &self.claim.lease;
-        let given = self
-            .service
-            .catalog()
-            .give_back(lease, not_before.unwrap_or(now), now);
-        match given.await {
+        match given {
             Ok(state) => {
                 tracing::info!(job = %lease.job, state = state.word(), "a job was given back")
             }

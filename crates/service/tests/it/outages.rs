@@ -311,6 +311,61 @@ async fn a_worker_that_cannot_renew_its_lease_drops_its_work() -> Result<()> {
     Ok(())
 }
 
+/// Abuse 63: in the midst of a backup the database's server gives way to one that takes no writes yet. What can be read is read, nothing is begun that
+/// could not be noted, and the backup is finished when writes are taken again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_backup_outlasts_a_failover_to_a_server_that_takes_no_writes_yet() -> Result<()> {
+    const MIME: &str = "/users/{user}/messages/{message}/$value";
+    let Some(database) = testkit::postgres::database() else {
+        return Ok(());
+    };
+    let stage = Stage::start(database.clone(), &[("ada", 20)]).await?;
+    let customer = stage.customer("fabrikam").await?;
+    let (organization, task) = (customer.organization, customer.task);
+    stage.emulator.add_fault(FaultRule {
+        after: 8,
+        delay_ms: 600_000,
+        ..FaultRule::on(MIME)
+    })?;
+    let begin = async || {
+        stage
+            .service
+            .backup_now(organization, task, Which::All)
+            .await
+    };
+    let run = begin().await?;
+    let mut changes = stage.service.changed();
+    let worker = Worker::of(&stage.service);
+    stage.job_is(customer, run, JobState::Running, 8).await?;
+    testkit::postgres::fail_over(&database, false);
+    while changes.try_recv().is_ok() {}
+    let read = stage.jobs(customer, run).await?.remove(0);
+    ensure!(read.state == JobState::Running, "{read:?}");
+    let refused = begin().await.err().context("nothing can be begun")?;
+    ensure!(refused.kind() == service::Kind::Unavailable, "{refused}");
+    // It says that it has dropped the work, because it could not renew its lease.
+    changes.recv().await?;
+    testkit::postgres::fail_over(&database, true);
+    stage.emulator.clear_faults();
+    stage.over(customer, run).await?;
+    worker.end().await?;
+    let job = stage.jobs(customer, run).await?.remove(0);
+    ensure!(
+        (job.result, job.attempts) == (Some(JobResult::Success), 2),
+        "{job:?}"
+    );
+    let account = stage.accounts(customer).await?.remove(0);
+    let points = stage
+        .service
+        .restore_points(organization, account.key)
+        .await?;
+    ensure!(
+        points.len() == 1 && Some(&points[0].snapshot) == account.snapshot.as_ref(),
+        "{points:?}"
+    );
+    Ok(())
+}
+
 /// A clock over which the first so many jobs fall. A job is a task that asks for the time before anything else: workers do other things first.
 #[derive(Debug)]
 struct Trap {

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use catalog::{AccountFilter, Health, JobResult, LastResult, Status, StatusChange};
+use emulator::FaultRule;
 use service::{Kind, NewFirstUser, Which};
 
 use crate::stage::{Customer, Stage, on_both};
@@ -89,6 +90,42 @@ on_both! {
         assert_eq!(now.items, before[0].items + 1);
         let newest = stage.service.restore_points(again.organization, now.key).await?.remove(0);
         assert_eq!(Some(newest.snapshot), now.snapshot);
+        Ok(())
+    }
+
+    /// What could not be copied is in the new database's ledger, too, as the newest restore point tells it.
+    async fn what_was_owed_is_owed_after_recovery(database: String) -> Result<()> {
+        let mut stage = Stage::start(database.clone(), &[("ada", 5)]).await?;
+        let customer = stage.customer("fabrikam").await?;
+        stage.emulator.add_fault(FaultRule {
+            status: Some(400),
+            code: Some("ErrorInvalidRequest".to_owned()),
+            after: 2,
+            count: Some(1),
+            ..FaultRule::on("/users/{user}/messages/{message}/$value")
+        })?;
+        let run = stage.service.backup_now(customer.organization, customer.task, Which::All).await?;
+        stage.work_off(customer, run).await?;
+        let before = stage.accounts(customer).await?.remove(0);
+        assert_eq!((before.last_result, before.failures), (LastResult::Partial, 1));
+        let of = stage.service.catalog().organization(customer.organization);
+        let owed = of.failures(before.key, None, 10).await?.remove(0).report;
+        let kit = stage.service.emergency_kit(customer.organization).await?.to_text().to_string();
+
+        let folder = tempfile::tempdir()?;
+        stage.database = match database.starts_with("sqlite") {
+            true => format!("sqlite:{}", folder.path().join("new.db").display()),
+            false => testkit::postgres::database().context("another database")?,
+        };
+        stage.service = stage.another("new", 1).await?;
+        let recovered = stage.service.recover(&kit, Some(somebody())).await?;
+        let of = stage.service.catalog().organization(recovered.organization);
+        let task = of.tasks().await?.remove(0).id;
+        let after = stage.accounts(Customer { task, ..customer }).await?.remove(0);
+        assert_eq!((after.last_result, after.failures), (LastResult::Partial, 1));
+        let known = of.failures(after.key, None, 10).await?;
+        assert_eq!(known.len(), 1);
+        assert_eq!(known[0].report, owed);
         Ok(())
     }
 

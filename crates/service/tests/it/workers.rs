@@ -174,11 +174,11 @@ on_both! {
         stage.job_is(customer, run, JobState::Running, 12).await?;
         worker.end().await?;
         let job = stage.jobs(customer, run).await?.remove(0);
-        assert_eq!((job.state, job.attempts), (JobState::Queued, 1));
+        assert_eq!((job.state, job.attempts), (JobState::Queued, 0), "that attempt does not count");
         stage.emulator.clear_faults();
         stage.work_off(customer, run).await?;
         let job = stage.jobs(customer, run).await?.remove(0);
-        assert_eq!((job.result, job.attempts), (Some(JobResult::Success), 2));
+        assert_eq!((job.result, job.attempts), (Some(JobResult::Success), 1));
         Ok(())
     }
 
@@ -217,6 +217,34 @@ on_both! {
         let job = stage.jobs(customer, run).await?.remove(0);
         assert_eq!((job.state, job.progress.waiting_for.as_str()), (JobState::Queued, ""));
         Ok(())
+    }
+
+    /// One that has to wait an hour makes room for another, and has its turn again when its wait is over.
+    async fn who_is_throttled_makes_room(database: String) -> Result<()> {
+        let mut stage = Stage::start(database, &[("ada", 20), ("bob", 3)]).await?;
+        let customer = stage.customer("fabrikam").await?;
+        // Whoever is first.
+        stage.emulator.add_fault(FaultRule {
+            after: 2,
+            count: Some(1),
+            status: Some(429),
+            headers: [("Retry-After".to_owned(), "3600".to_owned())].into(),
+            ..FaultRule::on(MIME)
+        })?;
+        let run = stage.service.backup_now(customer.organization, customer.task, Which::All).await?;
+        stage.pace.patience = Duration::from_secs(60);
+        let one_hand = stage.another("one hand", 1).await?;
+        let begun = stage.clock.now();
+        let worker = Worker::of(&one_hand);
+        stage.until("the other one is done", async || {
+            Ok(stage.jobs(customer, run).await?.iter().any(|job| job.result == Some(JobResult::Success)))
+        }).await?;
+        let jobs = stage.jobs(customer, run).await?;
+        let waits = jobs.iter().find(|job| job.result.is_none()).context("one waits")?;
+        assert_eq!((waits.state, waits.attempts), (JobState::Queued, 0), "{waits:?}");
+        let after = waits.not_before.duration_since(begun);
+        assert!((3_500..4_000).contains(&after.as_secs()), "{waits:?}");
+        worker.end().await
     }
 
     async fn a_restore_does_not_wait_for_a_backup_of_the_same_account(database: String) -> Result<()> {
