@@ -8,11 +8,26 @@ const clock = format({ hour: "2-digit", minute: "2-digit" });
 const weekday = format({ weekday: "long" });
 const dayOnly = format({ day: "numeric", month: "long" });
 const dayAndYear = format({ day: "numeric", month: "long", year: "numeric" });
+const weekdayShort = format({ weekday: "short" });
+const dayShort = format({ day: "numeric", month: "short" });
+const dayAndYearShort = format({ day: "numeric", month: "short", year: "numeric" });
 const exact = format({ dateStyle: "full", timeStyle: "long" });
 
-function words(time, now) {
+function daysAgo(time, now) {
   const midnight = (date) => new Date(date.getFullYear(), date.getMonth(), date.getDate());
-  const days = Math.round((midnight(now) - midnight(time)) / 86_400_000);
+  return Math.round((midnight(now) - midnight(time)) / 86_400_000);
+}
+
+// For where there is little room, beside a name: the further back, the less exact.
+function fewWords(time, now) {
+  const days = daysAgo(time, now);
+  if (days === 0) return clock.format(time);
+  if (days > 0 && days < 7) return `${weekdayShort.format(time)} ${clock.format(time)}`;
+  return (time.getFullYear() === now.getFullYear() ? dayShort : dayAndYearShort).format(time);
+}
+
+function words(time, now) {
+  const days = daysAgo(time, now);
   const at = clock.format(time);
   if (days === 0) return `today ${at}`;
   if (days === 1) return `yesterday ${at}`;
@@ -26,7 +41,7 @@ function tellTimes(root) {
   for (const element of root.querySelectorAll("time[datetime]:not([data-told])")) {
     const time = new Date(element.dateTime);
     if (Number.isNaN(time.getTime())) continue;
-    const text = words(time, new Date());
+    const text = (element.hasAttribute("data-short") ? fewWords : words)(time, new Date());
     element.textContent = element.hasAttribute("data-begins") ? text[0].toUpperCase() + text.slice(1) : text;
     element.title = `${exact.format(time)} (${zone})`;
     element.dataset.told = "";

@@ -16,4 +16,5 @@ pub(crate) mod restores;
 pub(crate) mod runs;
 pub(crate) mod settings;
 pub(crate) mod tasks;
+pub(crate) mod users;
 pub(crate) mod words;

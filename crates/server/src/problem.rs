@@ -26,6 +26,8 @@ pub enum Problem {
     Forbidden,
     /// The address takes another method.
     AnotherMethod,
+    /// The address takes a body of another type.
+    AnotherType,
     /// The console is at this origin, and at no other.
     Elsewhere(String),
     /// What was sent cannot be; the words say why.
@@ -64,6 +66,11 @@ impl Problem {
                 StatusCode::METHOD_NOT_ALLOWED,
                 "Another method",
                 "The address does not take this method.".to_owned(),
+            ),
+            Self::AnotherType => (
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "Another type",
+                "This address takes JSON, sent as `Content-Type: application/json`.".to_owned(),
             ),
             Self::Elsewhere(origin) => (
                 StatusCode::MISDIRECTED_REQUEST,

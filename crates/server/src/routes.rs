@@ -14,8 +14,9 @@ use utoipa_axum::{router::UtoipaMethodRouter, routes};
 use crate::{
     Problem, State,
     api::{self, answer::problems, document::Description},
-    assets, guard, headers, health, pages,
+    assets, guard, headers, health, metrics, pages,
     pages::wizard,
+    panics,
 };
 
 /// What lies below this is the interface to programs.
@@ -79,6 +80,8 @@ fn table() -> Vec<Route> {
         post("/sign-in", Anybody, pages::sign_in::sign_in),
         get("/sign-up", Anybody, pages::sign_up::show),
         post("/sign-up", Anybody, pages::sign_up::sign_up),
+        get("/join/{invitation}", Anybody, pages::join::show),
+        post("/join/{invitation}", Anybody, pages::join::join),
         post("/sign-out", User, pages::sign_in::sign_out),
         get("/", User, pages::home::show),
         get("/tasks/{task}", User, pages::task::show),
@@ -135,6 +138,29 @@ fn table() -> Vec<Route> {
             User,
             pages::tokens::revoke,
         ),
+        get("/settings/users", Administrator, pages::users::show),
+        post("/settings/users", Administrator, pages::users::add),
+        get("/settings/users/{user}", Administrator, pages::users::one),
+        post(
+            "/settings/users/{user}/role",
+            Administrator,
+            pages::users::set_role,
+        ),
+        post(
+            "/settings/users/{user}/invite",
+            Administrator,
+            pages::users::invite,
+        ),
+        post(
+            "/settings/users/{user}/disable",
+            Administrator,
+            pages::users::disable,
+        ),
+        post(
+            "/settings/users/{user}/enable",
+            Administrator,
+            pages::users::enable,
+        ),
         get("/connections/{connection}", User, pages::connection::show),
         post(
             "/connections/{connection}/check",
@@ -179,7 +205,13 @@ fn table() -> Vec<Route> {
         post("/tasks/new/{draft}/review", Administrator, wizard::create),
         program(Anybody, routes!(api::document::get_document)),
         program(User, routes!(api::organization::get_organization)),
-        program(User, routes!(api::organization::list_users)),
+        program(User, routes!(api::users::list_users)),
+        program(Administrator, routes!(api::users::add_user)),
+        program(User, routes!(api::users::get_user)),
+        program(Administrator, routes!(api::users::set_user_role)),
+        program(Administrator, routes!(api::users::invite_user)),
+        program(Administrator, routes!(api::users::disable_user)),
+        program(Administrator, routes!(api::users::enable_user)),
         program(User, routes!(api::connections::list_connections)),
         program(User, routes!(api::connections::get_connection)),
         program(Administrator, routes!(api::connections::check_connection)),
@@ -203,6 +235,8 @@ fn table() -> Vec<Route> {
         program(User, routes!(api::points::list_restore_points)),
         program(Operator, routes!(api::points::list_folders)),
         program(Operator, routes!(api::points::list_messages)),
+        program(Operator, routes!(api::points::find_messages)),
+        program(Operator, routes!(api::points::download_messages)),
         program(Operator, routes!(api::points::get_message)),
         program(Operator, routes!(api::points::get_message_file)),
         program(Operator, routes!(api::restores::restore)),
@@ -253,11 +287,13 @@ pub fn router(state: State) -> Router {
         .method_not_allowed_fallback(nothing)
         .layer(from_fn_with_state(state.clone(), guard::form))
         .layer(from_fn(guard::cookies))
-        .layer(from_fn_with_state(state.clone(), guard::host));
+        .layer(from_fn_with_state(state.clone(), guard::host))
+        .layer(from_fn(panics::answered));
     let programs = programs
         .fallback(nothing)
         .method_not_allowed_fallback(another_method)
         .layer(from_fn_with_state(state.clone(), guard::host))
+        .layer(from_fn(panics::answered))
         .layer(from_fn(problems));
     // Whatever watches the process asks by its address, and has no cookies.
     Router::new()
@@ -266,6 +302,7 @@ pub fn router(state: State) -> Router {
         .nest(API, programs)
         .merge(console)
         .layer(from_fn_with_state(state.clone(), headers::add))
+        .layer(from_fn_with_state(state.clone(), metrics::count))
         .with_state(state)
 }
 

@@ -22,6 +22,9 @@ const DRAIN_MAX: Duration = Duration::from_secs(8);
 /// Whoever has not sent a request's head by then is given up (abuse 97).
 const HEAD_MAX: Duration = Duration::from_secs(10);
 
+/// A certificate with its key, ready for use.
+pub type Tls = Arc<ServerConfig>;
+
 /// Why a certificate and its key cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
@@ -40,7 +43,7 @@ pub enum TlsError {
 pub async fn serve(
     listener: TcpListener,
     router: Router,
-    tls: Option<Arc<ServerConfig>>,
+    tls: Option<Tls>,
     stop: CancellationToken,
 ) -> io::Result<()> {
     let handle = Handle::<SocketAddr>::new();
@@ -87,7 +90,7 @@ pub async fn serve(
 ///
 /// # Errors
 /// When they cannot be read, or do not belong together.
-pub fn tls(chain_pem: &[u8], key_pem: &[u8]) -> Result<Arc<ServerConfig>, TlsError> {
+pub fn tls(chain_pem: &[u8], key_pem: &[u8]) -> Result<Tls, TlsError> {
     let chain = CertificateDer::pem_slice_iter(chain_pem)
         .collect::<Result<Vec<_>, _>>()
         .map_err(TlsError::Pem)?;

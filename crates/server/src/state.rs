@@ -15,8 +15,10 @@ use zeroize::Zeroizing;
 use crate::{
     Problem, SetUpCode,
     attempts::Attempts,
+    checks::Checks,
     drafts::Drafts,
     looks::Looks,
+    metrics::Requests,
     password::Passwords,
     token::{Token, random_bytes},
     undo::Undos,
@@ -76,11 +78,13 @@ struct Inner {
     apps: BTreeMap<model::Service, App>,
     drafts: Drafts,
     looks: Looks,
+    checks: Checks,
     undos: Undos,
     set_up_code: SetUpCode,
     founding: Mutex<()>,
     attempts: Attempts,
     passwords: Passwords,
+    requests: Requests,
 }
 
 /// Where browsers reach the console.
@@ -110,11 +114,13 @@ impl State {
             apps: settings.apps,
             drafts: Drafts::default(),
             looks: Looks::default(),
+            checks: Checks::default(),
             undos: Undos::default(),
             set_up_code: SetUpCode::random(),
             founding: Mutex::default(),
             attempts: Attempts::default(),
             passwords: Passwords::new().map_err(|_| SettingsError::Passwords)?,
+            requests: Requests::default(),
         })))
     }
 
@@ -165,6 +171,10 @@ impl State {
         Ok(token.to_api_token())
     }
 
+    pub(crate) fn requests(&self) -> &Requests {
+        &self.0.requests
+    }
+
     pub(crate) fn service(&self) -> &Service {
         &self.0.service
     }
@@ -193,6 +203,10 @@ impl State {
 
     pub(crate) fn looks(&self) -> &Looks {
         &self.0.looks
+    }
+
+    pub(crate) fn checks(&self) -> &Checks {
+        &self.0.checks
     }
 
     pub(crate) fn undos(&self) -> &Undos {

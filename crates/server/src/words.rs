@@ -151,6 +151,11 @@ impl When {
         self.text("%-d %b %Y, %H:%M UTC")
     }
 
+    /// The day alone, in UTC.
+    pub(crate) fn day(self) -> String {
+        self.text("%-d %b %Y")
+    }
+
     /// Long, in UTC.
     pub(crate) fn exact(self) -> String {
         self.text("%A %-d %B %Y, %H:%M:%S UTC")
@@ -197,11 +202,12 @@ pub(crate) fn size(bytes: u64) -> String {
     format!("{value:.places$} {}", UNITS[unit])
 }
 
-/// `41 s`, `14 min`, `2 h 5 min`.
+/// `< 1 s`, `41 s`, `14 min`, `2 h 5 min`.
 pub(crate) fn took(time: Duration) -> String {
     let seconds = time.as_secs();
     match seconds {
-        0..60 => format!("{seconds} s"),
+        0 => "< 1 s".to_owned(),
+        1..60 => format!("{seconds} s"),
         60..3_600 => format!("{} min", seconds / 60),
         _ => format!("{} h {} min", seconds / 3_600, seconds % 3_600 / 60),
     }
@@ -265,7 +271,7 @@ mod tests {
     #[test]
     fn times_are_told_shortly() {
         let check = |seconds, text: &str| assert_eq!(took(Duration::from_secs(seconds)), text);
-        check(0, "0 s");
+        check(0, "< 1 s");
         check(59, "59 s");
         check(61, "1 min");
         check(7_500, "2 h 5 min");

@@ -147,6 +147,11 @@ impl<T: DeserializeOwned, S: Sync> FromRequest<S> for Json<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        let of = request.headers().get(CONTENT_TYPE);
+        let of = of.and_then(|of| of.to_str().ok()?.split(';').next());
+        if !of.is_some_and(|of| of.trim().eq_ignore_ascii_case("application/json")) {
+            return Err(Problem::AnotherType);
+        }
         let Ok(body) = to_bytes(request.into_body(), BODY_BYTES_MAX).await else {
             let what = "The body is larger than any that this address takes.";
             return Err(Problem::Invalid(what.to_owned()));

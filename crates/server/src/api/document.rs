@@ -122,6 +122,9 @@ fn complete(operation: &mut Operation, path: &str, who: Who, changes: bool) {
     if changes || path.contains("restore-points") {
         refusals.push(("409", "It cannot be done as things stand."));
     }
+    if operation.request_body.is_some() {
+        refusals.push(("415", "The body was not sent as JSON."));
+    }
     if operation.request_body.is_some() || operation.parameters.is_some() {
         refusals.push(("422", "What was sent cannot be."));
     }

@@ -1,4 +1,5 @@
-//! An account's restore points and what is in one: folders, messages, one message and its file. Every look at content is noted in the audit first.
+//! An account's restore points and what is in one: folders, messages, one message and its file, what is looked for, and several messages as one ZIP.
+//! Every look at content is noted in the audit first.
 
 use axum::{
     http::header::{CONTENT_DISPOSITION, CONTENT_TYPE},
@@ -11,10 +12,17 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use service::RestorePoint as Of;
 use utoipa::{IntoParams, ToSchema};
-use workload::mail::{Archive, Listed, MessageRef};
+use workload::mail::{Archive, Listed, MessageRef, Search};
 
 use super::answer::{Bytes, Id, Items, Json, Limit, Query};
-use crate::{Problem, Signed, State, path::Path};
+use crate::{
+    Problem, Signed, State,
+    pages::{
+        download,
+        search::{LOOKED_AT_MAX, WORDS_MAX},
+    },
+    path::Path,
+};
 
 /// An account at a point in time.
 #[derive(Serialize, ToSchema)]
@@ -178,6 +186,16 @@ impl From<Listed> for MessageSummary {
     }
 }
 
+/// The message after which a page begins.
+async fn after(archive: &Archive, cursor: Option<String>) -> Result<Option<MessageRef>, Problem> {
+    let Some(id) = cursor else {
+        return Ok(None);
+    };
+    let id = ItemId::new(id).map_err(|_| no_such_page())?;
+    let found = archive.find(&id).await?;
+    found.map(Some).ok_or_else(no_such_page)
+}
+
 /// A folder's messages as of a restore point, the newest first
 ///
 /// Without those of folders inside.
@@ -195,13 +213,7 @@ pub(crate) async fn list_messages(
     let folder = item(folder)?;
     let look = ("looked into a folder", folder.as_str());
     let archive = archive(&state, &signed, account, &point, look).await?;
-    let after: Option<MessageRef> = match cursor {
-        None => None,
-        Some(id) => {
-            let id = ItemId::new(id).map_err(|_| no_such_page())?;
-            Some(archive.find(&id).await?.ok_or_else(no_such_page)?)
-        }
-    };
+    let after = after(&archive, cursor).await?;
     let rows = limit.and_one() as usize;
     let found = archive.page(&folder, after.as_ref(), rows).await?;
     let cursor = |listed: &Listed| listed.id.to_string();
@@ -211,6 +223,136 @@ pub(crate) async fn list_messages(
         cursor,
         MessageSummary::from,
     )))
+}
+
+/// Which messages are looked for, and a page of them.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct Wanted {
+    /// Words which the subject, the sender's name and address hold together, each as it is or within another word, in capitals or not.
+    #[serde(default)]
+    #[param(required = false, max_length = 200)]
+    words: String,
+    /// Received at this time or later.
+    from: Option<Timestamp>,
+    /// Received before this time.
+    until: Option<Timestamp>,
+    /// In this folder, without those inside.
+    folder: Option<String>,
+    #[serde(default)]
+    #[param(inline, required = false)]
+    limit: Limit,
+    /// Of the page before.
+    cursor: Option<String>,
+}
+
+/// A message that was found.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct FoundMessage {
+    /// The folder's id.
+    folder: String,
+    message: MessageSummary,
+}
+
+/// A page of what was found.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct FoundMessages {
+    /// Folder by folder, in each the newest first.
+    items: Vec<FoundMessage>,
+    /// The `cursor` of the next page; null when everything has been looked at. A page may be empty and not the last.
+    next: Option<String>,
+    /// How many messages were looked at for this page.
+    looked_at: u64,
+}
+
+/// Look for messages of a restore point
+#[utoipa::path(get, path = "/api/v1/accounts/{account}/restore-points/{point}/messages", tag = "restore points",
+    params(("account" = Id, Path), ("point" = String, Path), Wanted), responses((status = 200, body = FoundMessages)))]
+pub(crate) async fn find_messages(
+    state: State,
+    signed: Signed,
+    Path((account, point)): Path<(AccountKey, String)>,
+    query: Result<Query<Wanted>, Problem>,
+) -> Result<Json<FoundMessages>, Problem> {
+    signed.organization.account(account).await?;
+    let Query(wanted) = query?;
+    if wanted.words.chars().count() > WORDS_MAX {
+        let what = "The words have 200 characters at most.";
+        return Err(Problem::Invalid(what.to_owned()));
+    }
+    let search = Search {
+        words: wanted.words,
+        from: wanted.from,
+        until: wanted.until,
+        folder: wanted.folder.map(item).transpose()?,
+    };
+    let look = ("searched an account", point.as_str());
+    let archive = archive(&state, &signed, account, &point, look).await?;
+    let is_there = |folder: &ItemId| archive.folders().iter().any(|one| one.id == *folder);
+    if search
+        .folder
+        .as_ref()
+        .is_some_and(|folder| !is_there(folder))
+    {
+        return Err(Problem::NotFound);
+    }
+    let after = after(&archive, wanted.cursor).await?;
+    let rows = wanted.limit.rows() as usize;
+    let found = archive
+        .search(&search, after.as_ref(), rows, LOOKED_AT_MAX)
+        .await?;
+    let next = match &found.next {
+        None => None,
+        Some(at) => Some(archive.message_id(at).await?.to_string()),
+    };
+    let items = found.messages.into_iter().map(|(folder, listed)| {
+        let message = listed.into();
+        let folder = folder.to_string();
+        FoundMessage { folder, message }
+    });
+    Ok(Json(FoundMessages {
+        items: items.collect(),
+        next,
+        looked_at: found.looked_at,
+    }))
+}
+
+/// What is wanted as files.
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Files {
+    /// These messages, by their ids.
+    #[schema(value_type = Vec<String>)]
+    Messages(Vec<ItemId>),
+    /// A folder with the folders inside, by its id.
+    #[schema(value_type = String)]
+    Folder(ItemId),
+}
+
+/// Messages as one ZIP
+///
+/// It is made while it is sent; a message that cannot be read breaks it off.
+#[utoipa::path(post, path = "/api/v1/accounts/{account}/restore-points/{point}/zip", tag = "restore points",
+    params(("account" = Id, Path), ("point" = String, Path)), request_body = Files,
+    responses((status = 200, body = inline(Bytes), content_type = "application/zip")))]
+pub(crate) async fn download_messages(
+    state: State,
+    signed: Signed,
+    Path((account, point)): Path<(AccountKey, String)>,
+    body: Result<Json<Files>, Problem>,
+) -> Result<Response, Problem> {
+    let row = signed.organization.account(account).await?;
+    let files = match body?.0 {
+        Files::Messages(ids) => download::Files::Messages(ids),
+        Files::Folder(id) => download::Files::Folder(id),
+    };
+    let zip = download::begin(&state, &signed, &row, &point, files).await?;
+    let headers = [
+        (CONTENT_TYPE, "application/zip"),
+        (CONTENT_DISPOSITION, "attachment; filename=\"messages.zip\""),
+    ];
+    Ok((headers, zip.body).into_response())
 }
 
 /// A message.

@@ -112,7 +112,7 @@ pub(crate) async fn list_tasks(state: State, signed: Signed) -> Result<Json<Item
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewTask {
-    /// Which notifications and reports use; no other task has it.
+    /// Lists, runs and reports use it; no other task has it.
     #[schema(min_length = 1, max_length = 100)]
     name: String,
     #[schema(value_type = Id)]

@@ -5,8 +5,9 @@ use std::collections::HashMap;
 use askama::Template;
 use axum::{body::Body, extract::Query, response::Response};
 use bytes::Bytes;
-use catalog::{AccountKey, AuditEntry, ChainCheck, Organization};
+use catalog::{AccountKey, AuditEntry, AuditFilter, ChainCheck, Organization};
 use futures_util::stream;
+use jiff::{Timestamp, ToSpan, civil::Date, tz::TimeZone};
 use serde::Deserialize;
 
 use crate::{
@@ -26,8 +27,21 @@ const ROWS_OF_FILE: u32 = 1_000;
 struct Audit {
     shell: Shell,
     chain: Chain,
+    asked: Asked,
+    error: &'static str,
+    people: Vec<Choice>,
+    actions: Vec<Choice>,
+    /// The account whose entries alone are shown.
+    account: String,
+    csv: String,
     entries: Vec<Entry>,
     pager: Pager,
+}
+
+struct Choice {
+    value: String,
+    words: String,
+    chosen: bool,
 }
 
 struct Chain {
@@ -35,6 +49,7 @@ struct Chain {
     icon: &'static str,
     word: &'static str,
     text: String,
+    checked: When,
 }
 
 struct Entry {
@@ -46,28 +61,90 @@ struct Entry {
     href: Option<String>,
 }
 
-#[derive(Deserialize)]
-pub(crate) struct Before {
+/// Which entries: the state of the page, kept in the address.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Asked {
+    who: String,
+    what: String,
+    account: String,
+    from: String,
+    to: String,
     before: Option<u64>,
+    /// Not empty: the chain is to be looked at again.
+    check: String,
+}
+
+impl Asked {
+    /// Days are those of UTC, the last one included.
+    fn filter(&self) -> Result<AuditFilter, &'static str> {
+        const DAY: &str = "A day is written as 2026-11-22.";
+        let text = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
+        let day = |text: &str, days: i64| -> Result<Option<Timestamp>, &'static str> {
+            if text.is_empty() {
+                return Ok(None);
+            }
+            let day: Date = text.parse().map_err(|_| DAY)?;
+            let day = day.checked_add(days.days()).map_err(|_| DAY)?;
+            let midnight = day.to_zoned(TimeZone::UTC).map_err(|_| DAY)?;
+            Ok(Some(midnight.timestamp()))
+        };
+        let filter = AuditFilter {
+            actor: text(&self.who),
+            action: text(&self.what),
+            object: text(&self.account),
+            from: day(&self.from, 0)?,
+            until: day(&self.to, 1)?,
+        };
+        match (filter.from, filter.until) {
+            (Some(from), Some(until)) if from >= until => {
+                Err("The first day is after the last: exchange them.")
+            }
+            _ => Ok(filter),
+        }
+    }
+
+    fn href(&self, page: &str, before: Option<u64>) -> String {
+        let mut query = url::form_urlencoded::Serializer::new(String::new());
+        let before = before.map(|number| number.to_string()).unwrap_or_default();
+        for (name, value) in [
+            ("who", &self.who),
+            ("what", &self.what),
+            ("account", &self.account),
+            ("from", &self.from),
+            ("to", &self.to),
+            ("before", &before),
+        ] {
+            if !value.is_empty() {
+                query.append_pair(name, value);
+            }
+        }
+        match query.finish() {
+            query if query.is_empty() => page.to_owned(),
+            query => format!("{page}?{query}"),
+        }
+    }
+
+    fn is_narrow(&self) -> bool {
+        !self.href("", None).is_empty()
+    }
 }
 
 /// The page.
 pub(crate) async fn show(
-    _: State,
+    state: State,
     signed: Signed,
-    Query(before): Query<Before>,
+    Query(asked): Query<Asked>,
 ) -> Result<Response, Problem> {
     let of = &signed.organization;
-    let mut entries = of.audit(before.before, ROWS + 1).await?;
+    let (filter, error) = match asked.filter() {
+        Ok(filter) => (filter, ""),
+        Err(error) => (AuditFilter::default(), error),
+    };
+    let mut entries = of.audit_of(&filter, asked.before, ROWS + 1).await?;
     let more = entries.len() > ROWS as usize;
     entries.truncate(ROWS as usize);
-    let users = of.users().await?.into_iter();
-    let mut names: HashMap<String, String> =
-        users.map(|user| (user.id.to_string(), user.name)).collect();
-    for token in of.api_tokens().await? {
-        names.insert(token.id.to_string(), format!("{} (API token)", token.name));
-    }
-    names.insert("keepwell".to_owned(), "Keepwell".to_owned());
+    let names = names(of).await?;
     let mut things = HashMap::new();
     for task in of.tasks().await? {
         things.insert(
@@ -75,8 +152,8 @@ pub(crate) async fn show(
             (task.name, format!("/tasks/{}", task.id)),
         );
     }
-    for entry in &entries {
-        let id = first_id(entry);
+    let ids = entries.iter().map(first_id).chain([asked.account.as_str()]);
+    for id in ids {
         if let Ok(key) = id.parse::<AccountKey>()
             && !things.contains_key(id)
             && let Ok(account) = of.account(key).await
@@ -84,58 +161,114 @@ pub(crate) async fn show(
             things.insert(id.to_owned(), (account.name, format!("/accounts/{key}")));
         }
     }
+    let now = state.clock().now();
+    let checked = state.checks();
+    let (check, at) = checked.check(of, !asked.check.is_empty(), now).await?;
+    let account = things.get(&asked.account).map(|(name, _)| name);
     let page = Audit {
         shell: signed.shell("audit").await?,
-        chain: Chain::new(&of.check_audit().await?),
+        chain: Chain::new(&check, at),
+        error,
+        people: people(&names, &asked.who),
+        actions: choices(of.audit_actions().await?, &asked.what),
+        account: account.unwrap_or(&asked.account).clone(),
+        csv: asked.href("/audit.csv", None),
         pager: Pager {
             words: format!("{} on this page", count(entries.len() as u64)),
-            first: before.before.map(|_| "/audit".to_owned()),
+            first: asked.before.map(|_| asked.href("/audit", None)),
             next: entries
                 .last()
                 .filter(|_| more)
-                .map(|last| format!("/audit?before={}", last.number)),
+                .map(|last| asked.href("/audit", Some(last.number))),
         },
         entries: entries
             .iter()
             .map(|entry| Entry::new(entry, &names, &things))
             .collect(),
+        asked,
     };
     Ok(page::html(&page))
 }
 
-/// All entries as CSV, the latest first, a page at a time. With the hashes somebody else can follow the chain.
-pub(crate) async fn csv(state: State, signed: Signed) -> Result<Response, Problem> {
-    signed.note(&state, "exported the audit", "").await?;
-    let users = signed.organization.users().await?.into_iter();
-    let names: HashMap<String, String> =
+/// Who acts, by the ids that entries have: users, API tokens, and Keepwell itself.
+async fn names(of: &Organization) -> Result<HashMap<String, String>, Problem> {
+    let users = of.users().await?.into_iter();
+    let mut names: HashMap<String, String> =
         users.map(|user| (user.id.to_string(), user.name)).collect();
+    for token in of.api_tokens().await? {
+        names.insert(token.id.to_string(), format!("{} (API token)", token.name));
+    }
+    names.insert("keepwell".to_owned(), "Keepwell".to_owned());
+    Ok(names)
+}
+
+fn people(names: &HashMap<String, String>, chosen: &str) -> Vec<Choice> {
+    let mut people: Vec<_> = names
+        .iter()
+        .map(|(id, name)| Choice {
+            value: id.clone(),
+            words: name.clone(),
+            chosen: id == chosen,
+        })
+        .collect();
+    people.sort_by(|a, b| (&a.words, &a.value).cmp(&(&b.words, &b.value)));
+    people
+}
+
+fn choices(words: Vec<String>, chosen: &str) -> Vec<Choice> {
+    let choices = words.into_iter().map(|word| Choice {
+        chosen: word == chosen,
+        words: word.clone(),
+        value: word,
+    });
+    choices.collect()
+}
+
+/// The entries that the page shows, and those on its further pages, as CSV, the latest first, a page at a time. With the hashes of all entries
+/// somebody else can follow the chain.
+pub(crate) async fn csv(
+    state: State,
+    signed: Signed,
+    Query(asked): Query<Asked>,
+) -> Result<Response, Problem> {
+    let filter = asked
+        .filter()
+        .map_err(|error| Problem::Invalid(error.to_owned()))?;
+    signed.note(&state, "exported the audit", "").await?;
+    let names = names(&signed.organization).await?;
     let name = format!("audit {}.csv", When(state.clock().now()).text("%Y-%m-%d"));
-    let start = Some((signed.organization, names, None));
+    let start = Some(Rest {
+        of: signed.organization,
+        names,
+        filter,
+        before: None,
+    });
     let pages = stream::try_unfold(start, async |at| match at {
         None => Ok(None),
-        Some((of, names, before)) => page_of_file(of, names, before).await.map(Some),
+        Some(rest) => page_of_file(rest).await.map(Some),
     });
     Ok(file(&name, Body::from_stream(pages)))
 }
 
-/// What is still to be told, and before which entry.
-type Rest = Option<(Organization, HashMap<String, String>, Option<u64>)>;
-
-async fn page_of_file(
+/// What is still to be told.
+struct Rest {
     of: Organization,
     names: HashMap<String, String>,
+    filter: AuditFilter,
     before: Option<u64>,
-) -> std::io::Result<(Bytes, Rest)> {
-    let entries = of.audit(before, ROWS_OF_FILE).await;
-    let entries = entries.map_err(std::io::Error::other)?;
+}
+
+async fn page_of_file(rest: Rest) -> std::io::Result<(Bytes, Option<Rest>)> {
+    let entries = rest.of.audit_of(&rest.filter, rest.before, ROWS_OF_FILE);
+    let entries = entries.await.map_err(std::io::Error::other)?;
     let mut writer = csv::Writer::from_writer(Vec::new());
-    if before.is_none() {
+    if rest.before.is_none() {
         writer.write_record([
             "number", "time", "who", "name", "what", "object", "detail", "hash",
         ])?;
     }
     for entry in &entries {
-        let name = names.get(&entry.actor).map(String::as_str);
+        let name = rest.names.get(&entry.actor).map(String::as_str);
         writer.write_record([
             &entry.number.to_string(),
             &entry.happened_at.to_string(),
@@ -148,8 +281,12 @@ async fn page_of_file(
         ])?;
     }
     let bytes = writer.into_inner().map_err(std::io::Error::other)?;
-    let last = entries.last().filter(|last| last.number > 1);
-    let rest = last.map(|last| (of, names, Some(last.number)));
+    let last = entries.last().map(|last| last.number);
+    let more = entries.len() == ROWS_OF_FILE as usize;
+    let rest = more.then_some(Rest {
+        before: last,
+        ..rest
+    });
     Ok((bytes.into(), rest))
 }
 
@@ -189,16 +326,18 @@ impl Entry {
 }
 
 impl Chain {
-    fn new(check: &ChainCheck) -> Self {
+    fn new(check: &ChainCheck, at: Timestamp) -> Self {
+        let checked = When(at);
         match check {
             ChainCheck::Unbroken { entries, .. } => Self {
                 class: "ok",
                 icon: "check",
                 word: "Unbroken",
                 text: format!(
-                    "Every entry follows from the one before: {}, checked now.",
+                    "Every entry follows from the one before: {}.",
                     noun(*entries, "entry", "entries")
                 ),
+                checked,
             },
             ChainCheck::Broken { number } => Self {
                 class: "bad",
@@ -208,6 +347,7 @@ impl Chain {
                     "Entry {} was changed, or one before it is missing.",
                     count(*number)
                 ),
+                checked,
             },
         }
     }
@@ -216,6 +356,33 @@ impl Chain {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_state_of_the_page_is_its_address() {
+        let asked = Asked {
+            what: "signed in".to_owned(),
+            from: "2026-02-01".to_owned(),
+            to: "2026-02-28".to_owned(),
+            before: Some(7),
+            ..Asked::default()
+        };
+        assert_eq!(
+            asked.href("/audit", Some(5)),
+            "/audit?what=signed+in&from=2026-02-01&to=2026-02-28&before=5"
+        );
+        assert_eq!(Asked::default().href("/audit.csv", None), "/audit.csv");
+        let filter = asked.filter();
+        let time = |text: &str| text.parse::<Timestamp>().ok();
+        assert_eq!(
+            filter.map(|filter| (filter.from, filter.until)),
+            Ok((time("2026-02-01T00:00:00Z"), time("2026-03-01T00:00:00Z")))
+        );
+        let wrong = Asked {
+            to: "2026-01-31".to_owned(),
+            ..asked
+        };
+        assert!(wrong.filter().is_err());
+    }
 
     #[test]
     fn a_name_is_no_formula() {

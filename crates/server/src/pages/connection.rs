@@ -8,13 +8,14 @@ use axum::{
 use catalog::{Connection, ConnectionId, CredentialKind, Health, Role};
 use service::{Permission, needed};
 
-use crate::{Problem, Signed, State, flash::Flash, page, page::Shell};
+use crate::{Problem, Signed, State, flash::Flash, page, page::Shell, words::When};
 
 #[derive(Template)]
 #[template(path = "connection.html")]
 struct Page {
     shell: Shell,
     connection: Connection,
+    checked: Option<When>,
     class: &'static str,
     word: &'static str,
     credential: &'static str,
@@ -42,6 +43,7 @@ pub(crate) async fn show(
             CredentialKind::Secret => "A client secret",
         },
         permissions: needed(connection.service),
+        checked: connection.checked_at.map(When),
         connection,
         is_administrator: signed.user.role == Role::Administrator,
     }))

@@ -56,31 +56,71 @@ pub(crate) async fn zip(
     Path(account): Path<AccountKey>,
     Form(wanted): Form<Wanted>,
 ) -> Result<Response, Problem> {
-    let of = &signed.organization;
-    let row = of.account(account).await?;
-    let is_folder = wanted.what == "folder";
-    if !is_folder && wanted.message.is_empty() {
-        return Err(Problem::Invalid(
-            "No message is selected. Go back and tick the messages to download.".to_owned(),
-        ));
-    }
-    let archive = state
-        .service()
-        .archive(of.id(), account, Some(&wanted.point))
-        .await?;
-    let (entries, name, object) = if is_folder {
-        let folders = archive.folders().iter();
-        let top = folders.clone().find(|f| f.id.as_str() == wanted.folder);
-        let top = top.ok_or(Problem::NotFound)?;
-        let entries = of_folder(&archive, top).await?;
-        let name = format!("{} {}", row.name, top.display_name);
-        (entries, name, format!("{account} {}", top.id))
-    } else {
-        let entries = of_messages(&archive, &wanted.message).await?;
-        let object = format!("{account} {}", wanted.message.join(" "));
-        (entries, row.name, object)
+    let row = signed.organization.account(account).await?;
+    let id = |text: String| ItemId::new(text).map_err(|_| Problem::NotFound);
+    let files = match wanted.what.as_str() {
+        "folder" => Files::Folder(id(wanted.folder)?),
+        _ => Files::Messages(
+            wanted
+                .message
+                .into_iter()
+                .map(id)
+                .collect::<Result<_, _>>()?,
+        ),
     };
-    signed.note(&state, "downloaded messages", object).await?;
+    let zip = begin(&state, &signed, &row, &wanted.point, files).await?;
+    Ok(file(&format!("{}.zip", zip.name), zip.body))
+}
+
+/// What is to be in a ZIP.
+pub(crate) enum Files {
+    Messages(Vec<ItemId>),
+    Folder(ItemId),
+}
+
+/// A ZIP in the making.
+pub(crate) struct Zipped {
+    /// For people, without its ending.
+    name: String,
+    pub(crate) body: Body,
+}
+
+/// Finds and notes what is wanted, and begins the ZIP.
+pub(crate) async fn begin(
+    state: &State,
+    signed: &Signed,
+    row: &catalog::Account,
+    point: &str,
+    files: Files,
+) -> Result<Zipped, Problem> {
+    if matches!(&files, Files::Messages(ids) if ids.is_empty()) {
+        let what = "No message is selected. Go back and tick the messages to download.";
+        return Err(Problem::Invalid(what.to_owned()));
+    }
+    let organization = signed.organization.id();
+    let archive = state.service().archive(organization, row.key, Some(point));
+    let archive = archive.await?;
+    let (entries, name, object) = match files {
+        Files::Folder(id) => {
+            let top = archive.folders().iter().find(|folder| folder.id == id);
+            let top = top.ok_or(Problem::NotFound)?;
+            let entries = of_folder(&archive, top).await?;
+            let name = format!("{} {}", row.name, top.display_name);
+            (entries, name, top.id.to_string())
+        }
+        Files::Messages(ids) => {
+            let entries = of_messages(&archive, &ids).await?;
+            let ids: Vec<_> = ids.iter().map(ItemId::as_str).collect();
+            (entries, row.name.clone(), ids.join(" "))
+        }
+    };
+    signed
+        .note(
+            state,
+            "downloaded messages",
+            format!("{} {object}", row.key),
+        )
+        .await?;
     let (writer, reader) = tokio::io::duplex(BUFFER_BYTES);
     let work = AbortOnDropHandle::new(tokio::spawn(write(archive, entries, writer)));
     // After the last byte it shows whether it was the last.
@@ -93,14 +133,13 @@ pub(crate) async fn zip(
         Err(panicked) => Some(Err(io::Error::other(panicked))),
     });
     let body = Body::from_stream(ReaderStream::new(reader).chain(end));
-    Ok(file(&format!("{name}.zip"), body))
+    Ok(Zipped { name, body })
 }
 
-async fn of_messages(archive: &Archive, ids: &[String]) -> Result<Vec<Entry>, Problem> {
+async fn of_messages(archive: &Archive, ids: &[ItemId]) -> Result<Vec<Entry>, Problem> {
     let mut entries = Vec::new();
     for id in ids {
-        let id = ItemId::new(id.clone()).map_err(|_| Problem::NotFound)?;
-        let at = archive.find(&id).await?.ok_or(Problem::NotFound)?;
+        let at = archive.find(id).await?.ok_or(Problem::NotFound)?;
         entries.push(Entry {
             at,
             folder: String::new(),

@@ -4,7 +4,7 @@ use askama::Template;
 use axum::{extract::Query, response::Response};
 use catalog::{
     AccountFilter, AccountKey, AccountSort, Direction, FailureId, JobKind, JobState, LastResult,
-    TaskId,
+    Task, TaskId,
 };
 use model::FailureCause;
 use serde::Deserialize;
@@ -29,11 +29,36 @@ struct Failures {
     sentence: String,
     causes: Vec<CauseRow>,
     failed: Vec<FailedRow>,
+    /// Tasks of which more accounts failed than are listed.
+    more_failed: Vec<More>,
     accounts_heading: String,
     one_account: bool,
     accounts: Vec<AccountRow>,
+    /// Tasks of which more accounts have failures than are listed.
+    more_accounts: Vec<More>,
     items: Vec<ItemRow>,
     pager: Pager,
+}
+
+/// Where the accounts of a task are that have no room here.
+struct More {
+    words: String,
+    href: String,
+}
+
+impl More {
+    /// Nothing when all are listed.
+    fn of(task: &Task, listed: usize, all: u64, show: &str) -> Option<Self> {
+        (all > listed as u64).then(|| Self {
+            words: format!(
+                "{} of {} of {} are listed here.",
+                count(listed as u64),
+                noun(all, "account", "accounts"),
+                task.name
+            ),
+            href: format!("/tasks/{}?show={show}", task.id),
+        })
+    }
 }
 
 struct CauseRow {
@@ -90,15 +115,18 @@ pub(crate) async fn show(signed: Signed, Query(view): Query<View>) -> Result<Res
             items: count(*items),
         })
         .collect();
-    let failed = failed(&signed).await?;
+    let mut failed = Failed::default();
+    failed.find(&signed).await?;
     let mut page = Failures {
         shell: signed.shell("failures").await?,
-        sentence: sentence(failed.len() as u64, all),
-        failed,
+        sentence: sentence(failed.all, all),
+        failed: failed.rows,
+        more_failed: failed.more,
         causes,
         accounts_heading: "Accounts".to_owned(),
         one_account: view.account.is_some(),
         accounts: Vec::new(),
+        more_accounts: Vec::new(),
         items: Vec::new(),
         pager: Pager {
             words: String::new(),
@@ -135,36 +163,51 @@ fn sentence(accounts: u64, items: u64) -> String {
 }
 
 /// The accounts whose last backup came to nothing, with the reason.
-async fn failed(signed: &Signed) -> Result<Vec<FailedRow>, Problem> {
-    let of = &signed.organization;
-    let filter = AccountFilter {
-        last_result: Some(LastResult::Failed),
-        ..AccountFilter::default()
-    };
-    let mut rows = Vec::new();
-    for task in of.tasks().await? {
-        let (sort, direction) = (AccountSort::Name, Direction::Ascending);
-        let page = of
-            .accounts(task.id, &filter, sort, direction, None, ROWS)
-            .await?;
-        for account in page.rows {
-            let jobs = of.account_jobs(account.key, JOBS).await?;
-            let last = jobs
-                .iter()
-                .find(|job| job.kind == JobKind::Backup && job.state == JobState::Finished);
-            let why = last.and_then(|job| JobReport::from_text(&job.outcome)?.error);
-            rows.push(FailedRow {
-                key: account.key,
-                name: account.name,
-                address: account.address,
-                task: task.id,
-                task_name: task.name.clone(),
-                why: why.map_or_else(|| "—".to_owned(), |why| crate::problem::sentence(&why)),
-                tried: account.last_attempt_at.map(When),
-            });
+#[derive(Default)]
+struct Failed {
+    rows: Vec<FailedRow>,
+    more: Vec<More>,
+    all: u64,
+}
+
+impl Failed {
+    async fn find(&mut self, signed: &Signed) -> Result<(), Problem> {
+        let of = &signed.organization;
+        let filter = AccountFilter {
+            last_result: Some(LastResult::Failed),
+            ..AccountFilter::default()
+        };
+        for task in of.tasks().await? {
+            let all = of.count_accounts(task.id, &filter).await?;
+            if all == 0 {
+                continue;
+            }
+            let (sort, direction) = (AccountSort::Name, Direction::Ascending);
+            let page = of
+                .accounts(task.id, &filter, sort, direction, None, ROWS)
+                .await?;
+            self.all += all;
+            self.more
+                .extend(More::of(&task, page.rows.len(), all, "failed"));
+            for account in page.rows {
+                let jobs = of.account_jobs(account.key, JOBS).await?;
+                let last = jobs
+                    .iter()
+                    .find(|job| job.kind == JobKind::Backup && job.state == JobState::Finished);
+                let why = last.and_then(|job| JobReport::from_text(&job.outcome)?.error);
+                self.rows.push(FailedRow {
+                    key: account.key,
+                    name: account.name,
+                    address: account.address,
+                    task: task.id,
+                    task_name: task.name.clone(),
+                    why: why.map_or_else(|| "—".to_owned(), |why| crate::problem::sentence(&why)),
+                    tried: account.last_attempt_at.map(When),
+                });
+            }
         }
+        Ok(())
     }
-    Ok(rows)
 }
 
 impl Failures {
@@ -217,6 +260,9 @@ impl Failures {
                     ROWS,
                 )
                 .await?;
+            let all = of.count_accounts(task.id, &failing).await?;
+            let more = More::of(&task, page.rows.len(), all, "failures");
+            self.more_accounts.extend(more);
             self.accounts
                 .extend(page.rows.into_iter().map(|account| AccountRow {
                     key: account.key,

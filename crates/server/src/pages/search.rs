@@ -24,9 +24,9 @@ use crate::{
 /// Messages found on a page.
 const ROWS: usize = 50;
 /// Messages looked at for a page: some seconds' worth at most.
-const LOOKED_AT_MAX: u64 = 5_000;
+pub(crate) const LOOKED_AT_MAX: u64 = 5_000;
 /// Letters of what is looked for.
-const WORDS_MAX: usize = 200;
+pub(crate) const WORDS_MAX: usize = 200;
 
 #[derive(Template)]
 #[template(path = "search.html")]

@@ -96,7 +96,7 @@ pub(crate) async fn sign_in(
         return Ok(response);
     }
     let user = state.catalog().user_by_address(address).await?;
-    let user = user.filter(|user| !user.disabled);
+    let user = user.filter(|user| !user.disabled && !user.password_hash.is_empty());
     let hash = user.as_ref().map(|user| user.password_hash.clone());
     let is_right = state
         .passwords()

@@ -18,12 +18,8 @@ use crate::{
     password,
     peer::Peer,
     session::{self, Visitor},
+    users,
 };
-
-/// Names on a page and in a kit.
-const NAME_MAX: usize = 100;
-/// The longest mail address that RFC 5321 lets travel.
-const ADDRESS_MAX: usize = 254;
 
 #[derive(Template)]
 #[template(path = "sign-up.html")]
@@ -111,23 +107,16 @@ pub(crate) async fn sign_up(
         ))
     };
     if !state.set_up_code().is(&filled.code) {
-        let why = "The set-up code is not right. It is in the output of `keepwell serve`.";
+        let why = "The set-up code is not right. It is in the output of keepwell serve.";
         return invalid("code", why);
     }
     attempts.succeeded(&tries);
     attempts.succeeded(all);
-    if organization.is_empty() || organization.chars().count() > NAME_MAX {
-        return invalid("organization", "Enter a name of at most 100 characters.");
+    if !users::is_name(organization) {
+        return invalid("organization", users::NO_NAME);
     }
-    if name.is_empty() || name.chars().count() > NAME_MAX {
-        return invalid("name", "Enter a name of at most 100 characters.");
-    }
-    let is_address = address.len() <= ADDRESS_MAX
-        && address.split_once('@').is_some_and(|(local, domain)| {
-            !local.is_empty() && !domain.is_empty() && !address.contains(char::is_whitespace)
-        });
-    if !is_address {
-        return invalid("address", "Enter a mail address, as ada@example.com.");
+    if let Some((field, why)) = users::objection(name, address) {
+        return invalid(field, why);
     }
     if let Some(why) = password::objection(&filled.password, address) {
         return invalid("password", why);

@@ -4,8 +4,8 @@ use askama::Template;
 use axum::response::{IntoResponse, Redirect, Response};
 use axum_extra::extract::{Form, Query};
 use catalog::{
-    Account, AccountFilter, AccountKey, AccountSort, Direction, Health, PageToken, RunCause,
-    Status, StatusChange, Task, TaskId,
+    Account, AccountFilter, AccountKey, AccountSort, Direction, Health, LastResult, PageToken,
+    RunCause, Status, StatusChange, Task, TaskId,
 };
 use serde::Deserialize;
 use service::{Schedule, TaskSettings, Which};
@@ -132,7 +132,7 @@ struct Choice {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct View {
-    /// A status, `failures`, or nothing for all.
+    /// A status, `failures`, `failed` for those whose last backup came to nothing, or nothing for all.
     show: String,
     find: String,
     sort: String,
@@ -153,6 +153,7 @@ impl View {
         AccountFilter {
             status: Status::from_word(&self.show),
             failing: self.show == "failures",
+            last_result: (self.show == "failed").then_some(LastResult::Failed),
             text: Some(self.find.clone()).filter(|text| !text.is_empty()),
             ..AccountFilter::default()
         }
@@ -251,14 +252,13 @@ async fn render(
     let (of, id) = (&signed.organization, task.id);
     let settings = TaskSettings::from_text(&task.settings).map_err(Problem::internal)?;
     let connection = of.connection(task.connection).await?;
-    let counted = async |show: &str| {
-        let view = View {
-            show: show.to_owned(),
-            ..View::default()
-        };
-        of.count_accounts(id, &view.filter()).await
+    let counts = of.account_counts(id).await?;
+    let counted = |show: &str| match (show, Status::from_word(show)) {
+        ("failures", _) => counts.failing,
+        (_, Some(status)) => counts.of(status),
+        _ => counts.all(),
     };
-    let (all, active) = (counted("").await?, counted("active").await?);
+    let (all, active) = (counts.all(), counts.of(Status::Active));
     let mut chips = Vec::new();
     for (show, word) in [
         ("", "All"),
@@ -268,7 +268,7 @@ async fn render(
         ("archived", "Archived"),
         ("failures", "With failures"),
     ] {
-        let number = counted(show).await?;
+        let number = counted(show);
         let other = View {
             show: show.to_owned(),
             after: String::new(),
@@ -283,7 +283,10 @@ async fn render(
         }
     }
     let filter = view.filter();
-    let matching = of.count_accounts(id, &filter).await?;
+    let matching = match filter.text {
+        None => counted(&view.show),
+        Some(_) => of.count_accounts(id, &filter).await?,
+    };
     let after = Some(view.after.clone()).filter(|after| !after.is_empty());
     let after = after.map(PageToken::from_text);
     let found = of

@@ -127,7 +127,7 @@ impl Row {
             id: token.id,
             name: token.name,
             user: users.get(&token.user).cloned().unwrap_or_default(),
-            role: token.role.word(),
+            role: role_name(token.role),
             used: token.used_at.map(When),
             expires: When(token.expires_at),
             is_over: token.expires_at <= now,
@@ -135,8 +135,16 @@ impl Row {
     }
 }
 
+fn role_name(role: Role) -> &'static str {
+    match role {
+        Role::Administrator => "Administrator",
+        Role::Operator => "Operator",
+        Role::Auditor => "Auditor",
+    }
+}
+
 /// A role in words that say what it allows.
-fn role_words(role: Role) -> &'static str {
+pub(crate) fn role_words(role: Role) -> &'static str {
     match role {
         Role::Administrator => "Administrator: everything",
         Role::Operator => "Operator: backs up, restores, looks into backups",

@@ -1,6 +1,6 @@
 //! The interface to programs: what the console does, with the same facts.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, io::Cursor, time::Duration};
 
 use catalog::{AccountFilter, Discovered};
 use model::{AccountId, Clock, Service, SystemClock, TenantId};
@@ -295,6 +295,40 @@ async fn a_refusal_is_a_problem_that_quotes_nothing() {
     assert_eq!(large.status, 422);
 }
 
+/// abuse 96.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn hostile_json_is_refused_and_not_quoted() {
+    let stage = Stage::start().await;
+    let (_tenant, ada) = stage.signed_in("ada").await;
+    ada.make_token("administrator").await;
+    let deep = |open: &str, close: &str| {
+        let inside = format!("{}{}", open.repeat(10_000), close.repeat(10_000));
+        format!(r#"{{"name": "Ada", "connection": {inside}}}"#)
+    };
+    for hostile in [
+        deep("[", "]"),
+        deep(r#"{"Ada":"#, "}"),
+        r#"{"name": "Ada", "name": "Ada", "connection": 1e999}"#.to_owned(),
+        r#"{"name": "Ada", "connection": null, "role": "administrator"}"#.to_owned(),
+        r#"{"name": "\ud800", "connection": "Ada"}"#.to_owned(),
+        format!(
+            r#"{{"name": "Ada", "settings": {{"retain_archived_days": {}}}}}"#,
+            "9".repeat(5_000)
+        ),
+        "{".to_owned(),
+        "\u{feff}{}".to_owned(),
+    ] {
+        let refused = ada.program(Method::POST, "/api/v1/tasks", &hostile).await;
+        assert_eq!(refused.status, 422, "{}", &hostile[..hostile.len().min(80)]);
+        assert!(!refused.problem().contains("Ada"));
+    }
+    let form = ada
+        .of_program(Method::POST, "/api/v1/tasks", "")
+        .header("content-type", "application/x-www-form-urlencoded")
+        .body("name=Ada");
+    assert_eq!(form.send().await.unwrap().status(), 415);
+}
+
 /// What was backed up is found again, byte for byte, and every look is noted.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_backup_is_looked_into_and_restored_from() {
@@ -361,6 +395,64 @@ async fn a_backup_is_looked_into_and_restored_from() {
         "attachment; filename=\"message.eml\""
     );
     assert_eq!(file.text.len() as u64, whole["eml_bytes"].as_u64().unwrap());
+
+    // What is looked for is what the lists have.
+    let subject = listed[0]["subject"].as_str().unwrap();
+    let word: String = url::form_urlencoded::byte_serialize(subject.as_bytes()).collect();
+    let search = format!("{inside}/messages?words={word}&limit=1");
+    let (found, _) = pages(&ada, &search).await;
+    let hit = json!({"folder": inbox["id"], "message": listed[0]});
+    assert!(found.contains(&hit), "{found:?}");
+    let (all, _) = pages(&ada, &format!("{inside}/messages?limit=3")).await;
+    let counts = folders.iter().map(|folder| folder["messages"].as_u64());
+    let expected: u64 = counts.map(Option::unwrap).sum();
+    assert_eq!(all.len() as u64, expected);
+    let of_inbox = format!(
+        "{inside}/messages?folder={}&limit=500",
+        inbox["id"].as_str().unwrap()
+    );
+    assert_eq!(get(&ada, &of_inbox).await["looked_at"], listed.len() as u64);
+    let none = get(
+        &ada,
+        &format!("{inside}/messages?until=1990-01-01T00:00:00Z"),
+    )
+    .await;
+    assert_eq!((&none["items"], &none["next"]), (&json!([]), &Value::Null));
+    for (wrong, status) in [
+        ("folder=none", 404),
+        ("from=yesterday", 422),
+        ("cursor=none", 422),
+    ] {
+        let path = format!("{inside}/messages?{wrong}");
+        let refused = ada.program(Method::GET, &path, "").await;
+        assert_eq!(refused.status, status, "{wrong}: {}", refused.text);
+    }
+
+    // As one ZIP: the same file as alone.
+    let zip = format!("{inside}/zip");
+    let files = async |order: Value| {
+        let request = ada.of_program(Method::POST, &zip, &order.to_string());
+        let answer = request.send().await.unwrap();
+        assert_eq!(answer.status(), 200);
+        let bytes = answer.bytes().await.unwrap().to_vec();
+        zip::ZipArchive::new(Cursor::new(bytes)).unwrap()
+    };
+    let mut one = files(json!({"messages": [listed[0]["id"]]})).await;
+    assert_eq!(one.len(), 1);
+    assert_eq!(one.by_index(0).unwrap().size(), whole["eml_bytes"]);
+    let folder = files(json!({"folder": inbox["id"]})).await;
+    assert!(folder.len() >= listed.len());
+    for (wrong, status) in [
+        (json!({"messages": []}), 422),
+        (json!({"folder": "none"}), 404),
+        (json!({"messages": ["none"]}), 404),
+    ] {
+        let refused = post(&ada, &zip, &wrong).await;
+        assert_eq!(refused.status, status, "{wrong}: {}", refused.text);
+    }
+    get(&ada, &message).await;
+    ada.program(Method::GET, &format!("{message}/eml"), "")
+        .await;
 
     let audit = get(&ada, "/api/v1/audit?limit=4").await;
     let entries = audit["items"].as_array().unwrap();

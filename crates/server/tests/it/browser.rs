@@ -178,7 +178,7 @@ impl Browser {
         ];
         let page = self.post("/settings/tokens", &fields).await;
         assert_eq!(page.status, 200, "{}", page.text);
-        let (_, rest) = page.text.split_once("<code>kw_").unwrap();
+        let (_, rest) = page.text.split_once("<code id=\"token\">kw_").unwrap();
         let token = format!("kw_{}", rest.split('<').next().unwrap());
         self.bring(Some(&token));
         token
@@ -196,6 +196,12 @@ impl Browser {
 
     /// Asks as a program does: with the token, if there is one, and without cookies.
     pub(crate) async fn program(&self, method: Method, path: &str, body: &str) -> Answer {
+        let request = self.of_program(method, path, body);
+        answer(request.send().await.unwrap()).await
+    }
+
+    /// What a program sends.
+    pub(crate) fn of_program(&self, method: Method, path: &str, body: &str) -> RequestBuilder {
         let mut request = self.request(method, path);
         if let Some(token) = self.token() {
             request = request.bearer_auth(token);
@@ -205,7 +211,7 @@ impl Browser {
                 .header("content-type", "application/json")
                 .body(body.to_owned());
         }
-        answer(request.send().await.unwrap()).await
+        request
     }
 
     /// The token of the forms of whoever uses this browser.

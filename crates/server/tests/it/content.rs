@@ -521,3 +521,31 @@ async fn the_audit_is_a_file_with_every_entry() {
     assert_eq!(&rows[0][4], "exported the audit");
     assert_eq!(&rows[0][3], "Ada");
 }
+
+/// The page and the file have the entries that were asked for, and the page says what the last look at the chain came to.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_audit_is_narrowed_by_who_what_and_when() {
+    let backed = Backed::with(&[mail(1, "Hello")]).await;
+    let page = backed.browser.get("/audit?what=signed+in").await;
+    assert!(page.has("Unbroken"), "{}", page.text);
+    assert!(page.has("<td>signed in</td>") && !page.has("<td>began a backup</td>"));
+    let (_, rest) = page.text.split_once("href=\"/audit.csv?").unwrap();
+    let query = rest.split('"').next().unwrap();
+    let file = backed.browser.get(&format!("/audit.csv?{query}")).await;
+    let mut reader = csv::Reader::from_reader(file.text.as_bytes());
+    let actions: Vec<_> = reader
+        .records()
+        .map(|row| row.unwrap()[4].to_owned())
+        .collect();
+    assert!(!actions.is_empty() && actions.iter().all(|action| action == "signed in"));
+    let nothing = backed.browser.get("/audit?to=1999-12-31").await;
+    assert!(nothing.has("No entry matches"), "{}", nothing.text);
+    let wrong = backed.browser.get("/audit?from=2026-02-30").await;
+    assert!(
+        wrong.has("A day is written as 2026-11-22."),
+        "{}",
+        wrong.text
+    );
+    let nobody = backed.browser.get("/audit?who=nobody&check=now").await;
+    assert!(nobody.has("No entry matches") && nobody.has("Unbroken"));
+}

@@ -88,7 +88,10 @@ async fn owner(stage: &Stage, name: &str) -> (Tenant, Browser, Ids) {
         expires_at: stage.now() + jiff::SignedDuration::from_hours(1),
     };
     let token = of.add_api_token(&another, stage.now()).await.unwrap();
+    let colleague = new_user(&format!("colleague-of-{}", tenant.address), Role::Auditor);
+    let user = of.add_user(&colleague, stage.now()).await.unwrap();
     let ids = vec![
+        ("user", user.to_string()),
         ("token", token.to_string()),
         // What there is none of.
         ("point", "0".repeat(64)),

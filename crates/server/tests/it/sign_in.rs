@@ -2,7 +2,10 @@
 
 use catalog::Role;
 
-use crate::stage::{PASSWORD, Stage, new_user};
+use crate::{
+    browser::{Answer, Browser},
+    stage::{PASSWORD, Stage, new_user},
+};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_signs_in_gets_to_the_page_that_was_asked_for() {
@@ -43,7 +46,8 @@ async fn an_unknown_address_and_a_wrong_password_look_the_same() {
         .add_user(&disabled, stage.now())
         .await
         .unwrap();
-    tenant.organization.disable_user(disabled).await.unwrap();
+    let of = &tenant.organization;
+    of.disable_user(disabled, stage.now()).await.unwrap();
     let mut pages = Vec::new();
     for (address, password) in [
         (tenant.address.as_str(), "wrong horse battery"),
@@ -101,6 +105,58 @@ async fn tries_are_counted_by_where_they_come_from() {
         assert_eq!(answer.status, 422, "{n}");
     }
     let answer = browser.try_to_sign_in(&tenant.address, PASSWORD).await;
+    assert_eq!(answer.status, 429);
+}
+
+/// Somebody with a wrong password, or a right one, of whom a proxy, or somebody who plays one, says where they come from.
+async fn try_from(browser: &Browser, forwarded_for: &str, address: &str) -> Answer {
+    let csrf = browser.get("/sign-in").await.field("csrf");
+    let fields = [
+        ("csrf", csrf.as_str()),
+        ("address", address),
+        ("password", PASSWORD),
+    ];
+    let request = browser
+        .form("/sign-in", &fields)
+        .header("origin", browser.url())
+        .header("sec-fetch-site", "same-origin")
+        .header("x-forwarded-for", forwarded_for);
+    browser.send(request).await
+}
+
+/// abuse 91, 98: behind a proxy people are told apart by what the proxy added, whatever they claim themselves.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn behind_a_proxy_tries_are_counted_by_what_the_proxy_says() {
+    let stage = Stage::behind_a_proxy().await;
+    let tenant = stage.tenant("ada").await;
+    let browser = stage.browser();
+    for n in 0..20 {
+        let claimed = format!("192.0.2.{n}, 198.51.100.7");
+        let answer = try_from(&browser, &claimed, &format!("{n}@example.com")).await;
+        assert_eq!(answer.status, 422, "{n}");
+    }
+    let answer = try_from(&browser, "203.0.113.9, 198.51.100.7", &tenant.address).await;
+    assert_eq!(answer.status, 429);
+    let answer = try_from(&browser, "203.0.113.9", &tenant.address).await;
+    assert_eq!(answer.status, 303, "a neighbour need not wait");
+}
+
+/// abuse 91: where no proxy is named, nobody is believed who says that they come from elsewhere.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_a_proxy_nobody_says_where_they_come_from() {
+    let stage = Stage::start().await;
+    let tenant = stage.tenant("ada").await;
+    let browser = stage.browser();
+    for n in 0..20 {
+        let answer = try_from(
+            &browser,
+            &format!("192.0.2.{n}"),
+            &format!("{n}@example.com"),
+        )
+        .await;
+        assert_eq!(answer.status, 422, "{n}");
+    }
+    let answer = try_from(&browser, "192.0.2.99", &tenant.address).await;
     assert_eq!(answer.status, 429);
 }
 

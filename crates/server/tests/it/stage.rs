@@ -1,6 +1,12 @@
 //! A console that listens on the loopback, with organizations in it.
 
-use std::{collections::BTreeMap, net::TcpListener, num::NonZeroUsize, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, TcpListener},
+    num::NonZeroUsize,
+    sync::Arc,
+    time::Duration,
+};
 
 use argon2::{Algorithm, Argon2, Params, Version, password_hash::PasswordHasher};
 use catalog::{Catalog, NewUser, Organization, Role, UserId};
@@ -19,6 +25,9 @@ use crate::browser::Browser;
 
 /// The password of everybody in these tests.
 pub(crate) const PASSWORD: &str = "correct horse battery";
+
+/// What `/metrics` wants.
+pub(crate) const METRICS_TOKEN: &str = "a token for the watching";
 
 pub(crate) struct Stage {
     pub(crate) state: State,
@@ -43,7 +52,23 @@ impl Stage {
     pub(crate) async fn start() -> Self {
         let clock = clock();
         let shared = Arc::new(clock.clone());
-        Self::open(&Cloud::at("http://127.0.0.1:1").unwrap(), clock, shared).await
+        let nowhere = Cloud::at("http://127.0.0.1:1").unwrap();
+        Self::open(&nowhere, clock, shared, None).await
+    }
+
+    /// A console without a Microsoft, by a clock that the test has made.
+    pub(crate) async fn by(shared: SharedClock) -> Self {
+        let nowhere = Cloud::at("http://127.0.0.1:1").unwrap();
+        Self::open(&nowhere, clock(), shared, None).await
+    }
+
+    /// A console without a Microsoft, behind a proxy from whose address these tests ask.
+    pub(crate) async fn behind_a_proxy() -> Self {
+        let clock = clock();
+        let shared = Arc::new(clock.clone());
+        let nowhere = Cloud::at("http://127.0.0.1:1").unwrap();
+        let proxy = Some(IpAddr::from([127, 0, 0, 1]));
+        Self::open(&nowhere, clock, shared, proxy).await
     }
 
     /// A console by the clock on the wall, whose service can back up the mailboxes of a tenant of two people.
@@ -53,7 +78,7 @@ impl Stage {
             .await
             .unwrap();
         let cloud = Cloud::at(&microsoft.base_url).unwrap();
-        let stage = Self::open(&cloud, clock(), SystemClock::shared()).await;
+        let stage = Self::open(&cloud, clock(), SystemClock::shared(), None).await;
         (stage, microsoft)
     }
 
@@ -69,12 +94,17 @@ impl Stage {
         let microsoft = Emulator::start(settings).await.unwrap();
         let cloud = Cloud::at(&microsoft.base_url).unwrap();
         let shared = Arc::new(clock.clone());
-        let stage = Self::open(&cloud, clock, shared).await;
+        let stage = Self::open(&cloud, clock, shared, None).await;
         microsoft.allow_redirect_to(&format!("{}/connect/return", stage.url));
         (stage, microsoft)
     }
 
-    async fn open(cloud: &Cloud, clock: SimulatedClock, shared: SharedClock) -> Self {
+    async fn open(
+        cloud: &Cloud,
+        clock: SimulatedClock,
+        shared: SharedClock,
+        proxy: Option<IpAddr>,
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let settings = service::Settings {
             data: folder.path().join("data"),
@@ -91,12 +121,13 @@ impl Stage {
         let url = format!("http://{}", listener.local_addr().unwrap());
         let settings = Settings {
             public_url: Url::parse(&url).unwrap(),
-            proxy: None,
+            proxy,
             apps: BTreeMap::new(),
         };
         let state = State::new(service.clone(), settings).unwrap();
         let stop = CancellationToken::new();
-        let router = server::router(state.clone());
+        let token = METRICS_TOKEN.to_owned().into();
+        let router = server::router(state.clone()).merge(server::metrics(state.clone(), token));
         let serving = tokio::spawn(server::serve(listener, router, None, stop.clone()));
         Self {
             state,

@@ -54,8 +54,10 @@ async fn a_token_ends_when_it_is_revoked_in_time_and_with_its_user() {
     let bob = new_user("bob@example.com", Role::Administrator);
     let of = &tenant.organization;
     of.add_user(&bob, stage.now()).await.unwrap();
-    of.disable_user(tenant.user).await.unwrap();
+    of.disable_user(tenant.user, stage.now()).await.unwrap();
     assert_eq!(status().await, 401);
+    of.enable_user(tenant.user).await.unwrap();
+    assert_eq!(status().await, 401, "it has ended for good");
 }
 
 /// abuse 85.

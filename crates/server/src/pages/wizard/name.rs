@@ -19,7 +19,7 @@ use crate::{
     page::Shell,
 };
 
-/// Names in lists and notifications.
+/// Names in lists.
 const NAME_MAX: usize = 100;
 
 #[derive(Template)]
