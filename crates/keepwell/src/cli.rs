@@ -64,6 +64,9 @@ pub(crate) struct Demo {
         conflicts_with = "once"
     )]
     pub(crate) listen: SocketAddr,
+    /// Make no backup task: that is left to whoever tries the console
+    #[arg(long, conflicts_with = "once")]
+    pub(crate) no_task: bool,
     #[command(flatten)]
     pub(crate) world: World,
     /// Apply Microsoft's documented throttling; with --once on a simulated clock
@@ -81,6 +84,21 @@ pub(crate) struct Emulator {
     /// Listen here for plain HTTP; port 0 takes a free one
     #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:0")]
     pub(crate) http: SocketAddr,
+    /// Listen here for HTTPS too
+    #[arg(long, value_name = "IP:PORT")]
+    pub(crate) https: Option<SocketAddr>,
+    /// Be a proxy here, behind which Microsoft's hosts are this tenant
+    #[arg(long, value_name = "IP:PORT")]
+    pub(crate) proxy: Option<SocketAddr>,
+    /// Write here what to trust for these two; it is new at each start
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ca_out: Option<PathBuf>,
+    /// Grant this application permission too; can be given repeatedly
+    #[arg(long, value_name = "NAME")]
+    pub(crate) permission: Vec<String>,
+    /// Let people who sign in come back to it; can be given repeatedly
+    #[arg(long, value_name = "URL")]
+    pub(crate) redirect_uri: Vec<String>,
     /// Apply Microsoft's documented throttling
     #[arg(long)]
     pub(crate) throttle: bool,

@@ -35,9 +35,20 @@ pub(crate) struct Config {
     /// The console.
     #[serde(default)]
     pub(crate) http: Http,
+    /// What only a worker without the console needs.
+    #[serde(default)]
+    pub(crate) worker: Worker,
     /// Apps that the server brings along, by service.
     #[serde(default)]
     pub(crate) apps: BTreeMap<Service, App>,
+}
+
+/// What `keepwell worker` does beside its work.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Worker {
+    /// Where it serves `/metrics`; nowhere without it.
+    pub(crate) metrics_listen: Option<SocketAddr>,
 }
 
 /// A database's address, which may have a password in it.
@@ -66,6 +77,8 @@ pub(crate) struct Http {
     pub(crate) certificate_key: Option<PathBuf>,
     /// The proxy in front of it, which speaks TLS.
     pub(crate) proxy: Option<IpAddr>,
+    /// A file with the token for `/metrics`, which is not there without it.
+    pub(crate) metrics_token_file: Option<PathBuf>,
 }
 
 impl Default for Http {
@@ -76,6 +89,7 @@ impl Default for Http {
             certificate: None,
             certificate_key: None,
             proxy: None,
+            metrics_token_file: None,
         }
     }
 }
@@ -120,6 +134,7 @@ impl Config {
     fn from_text(text: &str) -> anyhow::Result<Self> {
         let config: Self = toml::from_str(text)?;
         config.http.check()?;
+        config.worker.check(&config.http)?;
         for (service, app) in &config.apps {
             if app.secret_file.is_some() == app.certificate_file.is_some() {
                 bail!(
@@ -151,16 +166,21 @@ impl Http {
         if self.certificate.is_some() != self.certificate_key.is_some() {
             bail!("http.certificate and http.certificate_key belong together");
         }
-        let is_safe = self.certificate.is_some() || self.proxy.is_some();
-        if !is_safe && !self.listen.ip().is_loopback() {
-            bail!(
-                "http.listen = {:?} would serve plain HTTP to the network: name a certificate, or the proxy that speaks TLS, or listen on 127.0.0.1",
-                self.listen.to_string()
-            );
-        }
+        self.stays_private("http.listen", self.listen)?;
         let is_plain = |url: &Url| url.scheme() != "https" && !is_loopback(url);
         if self.public_url.as_ref().is_some_and(is_plain) {
             bail!("http.public_url has to be https, or browsers refuse the console's cookies");
+        }
+        Ok(())
+    }
+
+    /// Refuses to serve plain HTTP to the network, where a password or a token could be read on the way.
+    fn stays_private(&self, name: &str, listen: SocketAddr) -> anyhow::Result<()> {
+        if self.certificate.is_none() && self.proxy.is_none() && !listen.ip().is_loopback() {
+            bail!(
+                "{name} = {:?} would serve plain HTTP to the network: name a certificate, or the proxy that speaks TLS, or listen on 127.0.0.1",
+                listen.to_string()
+            );
         }
         Ok(())
     }
@@ -178,6 +198,19 @@ impl Http {
             bail!("http.public_url is needed where http.listen is every address");
         }
         Ok(Url::parse(&format!("{scheme}://{}", self.listen))?)
+    }
+}
+
+impl Worker {
+    /// Metrics are for whoever has the token, and for nobody on the way.
+    fn check(&self, http: &Http) -> anyhow::Result<()> {
+        let Some(listen) = self.metrics_listen else {
+            return Ok(());
+        };
+        if http.metrics_token_file.is_none() {
+            bail!("worker.metrics_listen needs http.metrics_token_file, which opens /metrics");
+        }
+        http.stays_private("worker.metrics_listen", listen)
     }
 }
 
@@ -223,6 +256,7 @@ mod tests {
         let config = Config::from_text(&all).expect("a configuration");
         assert!(config.http.certificate.is_some());
         assert_eq!(config.apps.len(), 1);
+        assert!(config.worker.metrics_listen.is_some());
         assert!(config.cloud().is_ok());
     }
 
@@ -233,6 +267,7 @@ mod tests {
             "[http]\nlisten_on = 1",
             "[apps.exchange]\nclient = 1",
             "[htp]",
+            "[worker]\nmetrics_lisen = '127.0.0.1:1'",
         ] {
             assert!(
                 Config::from_text(&format!("{SAMPLE}\n{slip}\n")).is_err(),
@@ -265,6 +300,28 @@ mod tests {
             "listen = '127.0.0.1:80'\npublic_url = 'http://a.example'",
             false,
         );
+    }
+
+    #[test]
+    fn a_workers_metrics_are_for_whoever_has_the_token() {
+        let check = |worker: &str, http: &str, is_fine: bool| {
+            let text = format!(
+                "data = 'd'\ndatabase = 'b'\nkey_file = 'k'\n[http]\n{http}\n[worker]\n{worker}\n"
+            );
+            let read = Config::from_text(&text);
+            assert_eq!(read.is_ok(), is_fine, "{worker} {http}: {read:?}");
+        };
+        let (local, network) = (
+            "metrics_listen = '127.0.0.1:1'",
+            "metrics_listen = '0.0.0.0:1'",
+        );
+        let token = "metrics_token_file = 't'";
+        check("", "", true);
+        check(local, token, true);
+        check(local, "", false);
+        check(network, token, false);
+        let tls = format!("{token}\ncertificate = 'c'\ncertificate_key = 'k'");
+        check(network, &tls, true);
     }
 
     #[test]

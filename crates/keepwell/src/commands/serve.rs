@@ -1,36 +1,36 @@
 //! `keepwell serve` and `keepwell worker`: the service until it is told to stop, with and without the console.
 
-use std::{collections::BTreeMap, net::TcpListener, path::Path};
+use std::{
+    collections::BTreeMap,
+    net::{SocketAddr, TcpListener},
+    path::Path,
+};
 
 use anyhow::Context;
 use model::SystemClock;
 use service::{Credential, Pace, Service};
 use tokio_util::sync::CancellationToken;
+use url::Url;
 use zeroize::Zeroizing;
 
 use super::{instance, key};
 use crate::{
-    config::{App, Config},
+    config::{App, Config, Http},
     exit::Verdict,
     interrupt,
     out::{result, story},
 };
+
+/// Of a token for `/metrics`: nobody is made to wait after a wrong one.
+const METRICS_TOKEN_BYTES_MIN: usize = 20;
 
 /// Serves the console, works and schedules until interrupted.
 pub(crate) async fn serve(file: &Path) -> anyhow::Result<Verdict> {
     let config = Config::read(file)?;
     let service = open(&config).await?;
     let http = &config.http;
-    let tls = match (&http.certificate, &http.certificate_key) {
-        (Some(certificate), Some(key)) => Some(
-            server::tls(&read(certificate)?, &read(key)?)
-                .with_context(|| format!("{} cannot be used", certificate.display()))?,
-        ),
-        _ => None,
-    };
-    let listener = TcpListener::bind(http.listen)
-        .and_then(|listener| listener.set_nonblocking(true).map(|()| listener))
-        .with_context(|| format!("the console cannot listen on {}", http.listen))?;
+    let tls = tls(http)?;
+    let listener = listen(http.listen)?;
     let mut public_url = http.public_url()?;
     if http.public_url.is_none() {
         // Port 0 has become one.
@@ -46,6 +46,10 @@ pub(crate) async fn serve(file: &Path) -> anyhow::Result<Verdict> {
         apps,
     };
     let state = server::State::new(service.clone(), settings)?;
+    let mut router = server::router(state.clone());
+    if let Some(file) = &http.metrics_token_file {
+        router = router.merge(server::metrics(state.clone(), metrics_token(file)?));
+    }
     let end = interrupt::listen().context("the signal to stop could not be awaited")?;
     let stop = CancellationToken::new();
     result(&format!("the console is at {public_url}"))?;
@@ -54,7 +58,7 @@ pub(crate) async fn serve(file: &Path) -> anyhow::Result<Verdict> {
         story("make the first organization with it at /sign-up");
     }
     let console = async {
-        let served = server::serve(listener, server::router(state), tls, stop.clone()).await;
+        let served = server::serve(listener, router, tls, stop.clone()).await;
         // Whatever ended it, the rest is to end.
         stop.cancel();
         served
@@ -79,21 +83,80 @@ pub(crate) async fn serve(file: &Path) -> anyhow::Result<Verdict> {
     Ok(Verdict::Good)
 }
 
-/// Works until interrupted.
+/// Works until interrupted, and serves `/metrics` meanwhile if it is told where.
 pub(crate) async fn worker(file: &Path) -> anyhow::Result<Verdict> {
     let config = Config::read(file)?;
     let service = open(&config).await?;
     let end = interrupt::listen().context("the signal to stop could not be awaited")?;
     let stop = CancellationToken::new();
-    story("the worker waits for jobs");
-    let asked = async {
-        let ended = end.await;
-        stop.cancel();
-        ended
+    let http = &config.http;
+    let metrics = match (config.worker.metrics_listen, &http.metrics_token_file) {
+        (Some(at), Some(file)) => {
+            let (listener, token) = (listen(at)?, metrics_token(file)?);
+            let state = state_of_worker(&service, http, listener.local_addr()?)?;
+            Some((listener, server::metrics(state, token), tls(http)?))
+        }
+        _ => None,
     };
-    let ((), ended) = tokio::join!(service.work(stop.clone()), asked);
+    story("the worker waits for jobs");
+    let watched = async {
+        let Some((listener, router, tls)) = metrics else {
+            return Ok(());
+        };
+        let served = server::serve(listener, router, tls, stop.clone()).await;
+        // Nobody would see a worker that goes on.
+        stop.cancel();
+        served
+    };
+    let asked = async {
+        tokio::select! {
+            ended = end => {
+                stop.cancel();
+                ended
+            }
+            () = stop.cancelled() => Ok(()),
+        }
+    };
+    let (served, (), ended) = tokio::join!(watched, service.work(stop.clone()), asked);
+    served.context("the metrics could not be served")?;
     ended.context("the signal to stop could not be awaited")?;
     Ok(Verdict::Good)
+}
+
+/// What makes `/metrics` of a worker, which has no console.
+fn state_of_worker(
+    service: &Service,
+    http: &Http,
+    at: SocketAddr,
+) -> anyhow::Result<server::State> {
+    let scheme = match http.certificate {
+        Some(_) => "https",
+        None => "http",
+    };
+    let public_url = Url::parse(&format!("{scheme}://{at}"))?;
+    result(&format!("metrics are at {public_url}metrics"))?;
+    let settings = server::Settings {
+        public_url,
+        proxy: None,
+        apps: BTreeMap::new(),
+    };
+    Ok(server::State::new(service.clone(), settings)?)
+}
+
+fn listen(at: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(at)
+        .and_then(|listener| listener.set_nonblocking(true).map(|()| listener))
+        .with_context(|| format!("nothing can listen on {at} here"))
+}
+
+/// What TLS needs, if there is a certificate.
+fn tls(http: &Http) -> anyhow::Result<Option<server::Tls>> {
+    let (Some(certificate), Some(key)) = (&http.certificate, &http.certificate_key) else {
+        return Ok(None);
+    };
+    let tls = server::tls(&read(certificate)?, &read(key)?);
+    let tls = tls.with_context(|| format!("{} cannot be used", certificate.display()))?;
+    Ok(Some(tls))
 }
 
 /// Opens the service that a configuration describes.
@@ -113,15 +176,27 @@ pub(super) async fn open(config: &Config) -> anyhow::Result<Service> {
         .context("the service cannot be started")
 }
 
+/// Reads the token for `/metrics`, which nobody may guess.
+fn metrics_token(file: &Path) -> anyhow::Result<Zeroizing<String>> {
+    let token = secret(file)?;
+    anyhow::ensure!(
+        token.len() >= METRICS_TOKEN_BYTES_MIN && token.bytes().all(|byte| byte.is_ascii_graphic()),
+        "{} has to hold a token of at least {METRICS_TOKEN_BYTES_MIN} letters, digits and signs in one line",
+        file.display()
+    );
+    Ok(token)
+}
+
+fn secret(file: &Path) -> anyhow::Result<Zeroizing<String>> {
+    let text = std::fs::read_to_string(file);
+    text.map(|text| Zeroizing::new(text.trim().to_owned()))
+        .with_context(|| format!("{} cannot be read", file.display()))
+}
+
 fn with_credential(app: &App) -> anyhow::Result<server::App> {
-    let text = |file: &Path| {
-        let text = std::fs::read_to_string(file);
-        text.map(|text| Zeroizing::new(text.trim().to_owned()))
-            .with_context(|| format!("{} cannot be read", file.display()))
-    };
     let credential = match (&app.secret_file, &app.certificate_file) {
-        (Some(file), _) => Credential::Secret(text(file)?),
-        (None, Some(file)) => Credential::Certificate(text(file)?),
+        (Some(file), _) => Credential::Secret(secret(file)?),
+        (None, Some(file)) => Credential::Certificate(secret(file)?),
         (None, None) => anyhow::bail!("an app needs a credential"),
     };
     Ok(server::App {

@@ -20,6 +20,7 @@ pub(crate) struct Tenant {
     tenant_id: String,
     client_id: String,
     pub(crate) client_secret: String,
+    ready: Value,
 }
 
 impl Tenant {
@@ -47,6 +48,7 @@ impl Tenant {
             client_id: text("client_id")?,
             client_secret: text("client_secret")?,
             process,
+            ready: ready.clone(),
         })
     }
 
@@ -131,6 +133,37 @@ fn a_stranger_gets_a_token_and_reads_the_users() -> Result<()> {
 }
 
 #[cfg(unix)]
+#[test]
+fn its_other_doors_and_its_people_are_told() -> Result<()> {
+    let folder = TempDir::new()?;
+    let authority = folder.path().join("ca.pem");
+    let path = authority.to_str().context("a path")?;
+    let any = "127.0.0.1:0";
+    let doors = ["--https", any, "--proxy", any, "--ca-out", path];
+    let tenant = Tenant::start(&[&["--users", "4", "--seed", "7"][..], &doors].concat())?;
+    for (name, scheme) in [
+        ("https", "https://127.0.0.1:"),
+        ("proxy", "http://127.0.0.1:"),
+    ] {
+        let address = tenant.ready[name].as_str().context(name)?;
+        let port = address.strip_prefix(scheme).context(address.to_owned())?;
+        TcpStream::connect(("127.0.0.1", port.parse()?)).context(name)?;
+    }
+    assert!(fs::read_to_string(&authority)?.starts_with("-----BEGIN CERTIFICATE-----"));
+    for name in ["administrator", "user"] {
+        let person = &tenant.ready[name];
+        let address = person["user_principal_name"].as_str().context(name)?;
+        assert!(address.ends_with(".onmicrosoft.com"), "{address}");
+        assert!(
+            person["password"]
+                .as_str()
+                .is_some_and(|word| word.len() >= 8)
+        );
+    }
+    assert_ne!(tenant.ready["administrator"], tenant.ready["user"]);
+    Ok(())
+}
+
 #[test]
 fn an_interrupt_ends_it_well() -> Result<()> {
     let mut tenant = Tenant::start(&["--users", "1"])?;

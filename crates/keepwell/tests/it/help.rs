@@ -58,6 +58,7 @@ fn of_the_demo() -> Result<()> {
         "--once",
         "--data <DIR>",
         "--listen <IP:PORT>",
+        "--no-task",
         "--throttle",
         "--json",
     ];
@@ -68,6 +69,11 @@ fn of_the_demo() -> Result<()> {
 fn of_the_emulator() -> Result<()> {
     let options = [
         "--http <IP:PORT>",
+        "--https <IP:PORT>",
+        "--proxy <IP:PORT>",
+        "--ca-out <FILE>",
+        "--permission <NAME>",
+        "--redirect-uri <URL>",
         "--throttle",
         "--faults <FILE>",
         "--admin",

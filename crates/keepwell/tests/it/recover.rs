@@ -22,28 +22,35 @@ use zeroize::Zeroizing;
 use crate::run::keepwell;
 
 /// A tenant with one mailbox, and a service that has backed it up once.
-struct Stage {
+pub(crate) struct Stage {
     folder: TempDir,
-    emulator: Running,
-    organization: OrganizationId,
+    pub(crate) emulator: Running,
+    pub(crate) organization: OrganizationId,
+    database: String,
     kit: String,
 }
 
 impl Stage {
     async fn start() -> Result<Self> {
+        Self::start_in(None).await
+    }
+
+    /// With this database, or with one of SQLite in its folder.
+    pub(crate) async fn start_in(database: Option<String>) -> Result<Self> {
         let folder = TempDir::new()?;
         let emulator = Emulator::start(emulator::Settings::new(World::new().users(1, 7))).await?;
         let path = |name: &str| folder.path().join(name).display().to_string();
         keepwell(["key", "create", &path("server.key")])?.ended(0)?;
+        let database = database.unwrap_or_else(|| path("keepwell.db"));
         let config = format!(
             "data = {:?}\ndatabase = {:?}\nkey_file = {:?}\ncloud = {{ emulator = {:?} }}\n",
             path("data"),
-            path("keepwell.db"),
+            database,
             path("server.key"),
             emulator.base_url
         );
         fs::write(folder.path().join("keepwell.toml"), config)?;
-        let service = open(folder.path(), &emulator).await?;
+        let service = open(folder.path(), &emulator, &database).await?;
         let user = NewFirstUser {
             name: "Robin".to_owned(),
             address: "robin@fabrikam.example".to_owned(),
@@ -71,6 +78,7 @@ impl Stage {
             folder,
             emulator,
             organization,
+            database,
             kit,
         })
     }
@@ -82,19 +90,36 @@ impl Stage {
         Ok(keepwell(arguments)?.ended(0)?.stdout)
     }
 
-    fn path(&self, name: &str) -> String {
+    pub(crate) fn path(&self, name: &str) -> String {
         self.folder.path().join(name).display().to_string()
     }
 
-    async fn open(&self) -> Result<Service> {
-        open(self.folder.path(), &self.emulator).await
+    pub(crate) async fn open(&self) -> Result<Service> {
+        open(self.folder.path(), &self.emulator, &self.database).await
+    }
+
+    /// So many messages arrive in the account's mailbox.
+    #[cfg(unix)]
+    pub(crate) fn arrive(&self, account: &Account, count: usize) -> Result<()> {
+        let mailbox = self
+            .emulator
+            .tenant()
+            .mailbox(account.source.as_str().parse()?);
+        let mailbox = mailbox.context("a mailbox")?;
+        let mut mailbox = mailbox.lock().map_err(|_| anyhow::anyhow!("poisoned"))?;
+        let inbox = mailbox.find_folder("inbox").context("an inbox")?;
+        for n in 0..count {
+            let mail = format!("From: Zoe <zoe@example.com>\r\nSubject: News {n}\r\n\r\nNews.\r\n");
+            mailbox.deliver(inbox, mail.into_bytes().into(), self.emulator.now())?;
+        }
+        Ok(())
     }
 }
 
-async fn open(folder: &Path, emulator: &Running) -> Result<Service> {
+async fn open(folder: &Path, emulator: &Running, database: &str) -> Result<Service> {
     let settings = service::Settings {
         data: folder.join("data"),
-        database: folder.join("keepwell.db").display().to_string(),
+        database: database.to_owned(),
         cloud: Cloud::at(&emulator.base_url)?,
         instance: "test".to_owned(),
         clock: SystemClock::shared(),
@@ -123,7 +148,10 @@ async fn activate(service: &Service, organization: OrganizationId, task: TaskId)
 }
 
 /// The only account of the only task.
-async fn account(service: &Service, organization: OrganizationId) -> Result<(TaskId, Account)> {
+pub(crate) async fn account(
+    service: &Service,
+    organization: OrganizationId,
+) -> Result<(TaskId, Account)> {
     let of = service.catalog().organization(organization);
     let task = of.tasks().await?.remove(0).id;
     let all = AccountFilter::default();

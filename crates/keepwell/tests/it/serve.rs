@@ -89,18 +89,24 @@ pub(crate) fn started<const N: usize>(
 }
 
 fn answers(address: &str, path: &str, status: &str) -> Result<()> {
-    let mut stream = TcpStream::connect(address)?;
-    write!(
-        stream,
-        "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n"
-    )?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer)?;
+    let answer = ask(address, path, "")?;
     ensure!(
         answer.starts_with(&format!("HTTP/1.1 {status}")),
         "{answer}"
     );
     Ok(())
+}
+
+/// What is answered to a request with these header lines.
+fn ask(address: &str, path: &str, headers: &str) -> Result<String> {
+    let mut stream = TcpStream::connect(address)?;
+    write!(
+        stream,
+        "GET {path} HTTP/1.1\r\nHost: {address}\r\n{headers}Connection: close\r\n\r\n"
+    )?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    Ok(answer)
 }
 
 #[cfg(unix)]
@@ -135,6 +141,37 @@ fn a_console_is_served_until_it_is_told_to_stop() -> Result<()> {
     ends_in_order(process)
 }
 
+/// Where a worker is told to, it shows its metrics, to whoever has the token, and nothing else to anybody.
+#[test]
+#[cfg(unix)]
+fn a_worker_serves_its_metrics_and_no_console() -> Result<()> {
+    let secret = TempDir::new()?;
+    let token = secret.path().join("token").display().to_string();
+    fs::write(&token, "for the watching of workers\n".replace(' ', "-"))?;
+    let folder = configured(&format!(
+        "[http]\nmetrics_token_file = {token:?}\n[worker]\nmetrics_listen = '127.0.0.1:0'"
+    ))?;
+    let config = folder.path().join("keepwell.toml").display().to_string();
+    let (process, mut lines) = started(["worker", "--config", &config])?;
+    let at = lines.next().context("a line")?;
+    let (_, address) = at.split_once("http://").context("an address")?;
+    let address = address
+        .strip_suffix("/metrics")
+        .context("the metrics' path")?;
+    for (path, status) in [("/metrics", "401"), ("/", "404"), ("/sign-in", "404")] {
+        answers(address, path, status)?;
+    }
+    let header = "Authorization: Bearer for-the-watching-of-workers\r\n";
+    let shown = ask(address, "/metrics", header)?;
+    ensure!(shown.starts_with("HTTP/1.1 200"), "{shown}");
+    ensure!(
+        shown.contains("\nkeepwell_items_backed_up_total 0\n"),
+        "{shown}"
+    );
+    ensure!(shown.contains("\nkeepwell_runs 0\n"), "{shown}");
+    ends_in_order(process)
+}
+
 #[test]
 #[cfg(unix)]
 fn a_demonstration_tells_how_to_sign_in_and_ends_in_order() -> Result<()> {
@@ -146,5 +183,30 @@ fn a_demonstration_tells_how_to_sign_in_and_ends_in_order() -> Result<()> {
     ensure!(ready["password"].as_str().context("a password")?.len() == 16);
     answers(address, "/", "303")?;
     answers(address, "/sign-in", "200")?;
+    ends_in_order(process)
+}
+
+/// Whoever wants to set up a backup by hand finds a tenant, and nothing that is done already.
+#[test]
+#[cfg(unix)]
+fn a_demonstration_leaves_the_task_to_whoever_tries_it() -> Result<()> {
+    let arguments = [
+        "demo",
+        "--json",
+        "--listen",
+        "127.0.0.1:0",
+        "--users",
+        "2",
+        "--no-task",
+    ];
+    let (process, mut lines) = started(arguments)?;
+    let ready: serde_json::Value = serde_json::from_str(&lines.next().context("a line")?)?;
+    let url = ready["console"].as_str().context("an address")?;
+    let address = url.trim_start_matches("http://").trim_end_matches('/');
+    let token = ready["token"].as_str().context("a token")?;
+    for path in ["/api/v1/tasks", "/api/v1/connections"] {
+        let answer = ask(address, path, &format!("Authorization: Bearer {token}\r\n"))?;
+        ensure!(answer.ends_with("{\"items\":[],\"next\":null}"), "{answer}");
+    }
     ends_in_order(process)
 }

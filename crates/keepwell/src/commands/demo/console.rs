@@ -1,4 +1,5 @@
-//! `keepwell demo`: the emulated tenant, the service and the console in one process, with a task that is connected and a first backup that runs.
+//! `keepwell demo`: the emulated tenant, the service and the console in one process, with a task that is connected and a first backup
+//! that runs, unless that is left to whoever tries the console.
 //!
 //! Everything is on this machine and made up. The server's key lies in the data folder beside what it opens, which is good for looking at Keepwell
 //! and for nothing else; `keepwell serve` never does that.
@@ -104,11 +105,13 @@ pub(crate) async fn run(options: Demo) -> anyhow::Result<Verdict> {
     let stop = CancellationToken::new();
     let serving = tokio::spawn(server::serve(
         listener,
-        server::router(state),
+        server::router(state.clone()).merge(server::metrics(state, token.clone().into())),
         None,
         stop.clone(),
     ));
-    protect(&service, organization, &emulator).await?;
+    if !options.no_task {
+        protect(&service, organization, &emulator).await?;
+    }
     let working = {
         let (service, stop) = (service.clone(), stop.clone());
         tokio::spawn(async move {
