@@ -7,8 +7,19 @@ use repository::{Repository, SnapshotId};
 use serde_json::{Value, json};
 use workload::mail::Archive;
 
-/// For each message its folder's id and its MIME, by id.
-pub type Held = BTreeMap<String, (String, Vec<u8>)>;
+/// The messages, by id.
+pub type Held = BTreeMap<String, Message>;
+
+/// A message as it is held.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Message {
+    /// Its folder's id.
+    pub folder: String,
+    /// Its bytes.
+    pub mime: Vec<u8>,
+    /// What Graph says of it: whether it is read, its flag and its categories among other things.
+    pub json: Value,
+}
 
 /// Messages as people see them, each with how many there are of it: restored ones have other ids.
 pub type Shown = BTreeMap<String, usize>;
@@ -31,7 +42,14 @@ const SHOWN: [&str; 9] = [
 pub fn source(mailbox: &emulator::Mailbox) -> Held {
     let messages = mailbox.message_views();
     messages
-        .map(|message| (message.id, (message.folder_id, message.mime.to_vec())))
+        .map(|message| {
+            let held = Message {
+                folder: message.folder_id,
+                mime: message.mime.to_vec(),
+                json: said(message.json),
+            };
+            (message.id, held)
+        })
         .collect()
 }
 
@@ -47,12 +65,25 @@ pub async fn snapshot(repository: &Repository, id: SnapshotId) -> Result<Held> {
     for folder in archive.folders() {
         for at in archive.messages(&folder.id).await? {
             let message = archive.message(&at).await?;
-            let content = (folder.id.to_string(), message.mime.to_vec());
+            let content = Message {
+                folder: folder.id.to_string(),
+                mime: message.mime.to_vec(),
+                json: said(serde_json::from_str(message.json.get())?),
+            };
             let before = held.insert(message.id.to_string(), content);
             ensure!(before.is_none(), "a message is in a snapshot twice");
         }
     }
     Ok(held)
+}
+
+/// What Graph says of a message, without what it says of its own answer: a listing and a question for the one message differ in that.
+#[must_use]
+pub fn said(mut json: Value) -> Value {
+    if let Value::Object(fields) = &mut json {
+        fields.retain(|name, _| !name.starts_with("@odata."));
+    }
+    json
 }
 
 /// In what a snapshot differs from the source, for people to read.
@@ -68,12 +99,16 @@ pub fn differences(snapshot: &Held, source: &Held) -> Vec<String> {
 /// In what a snapshot says something that the source does not: it may lack messages, as a checkpoint does.
 #[must_use]
 pub fn falsehoods(snapshot: &Held, source: &Held) -> Vec<String> {
-    let falsehood = |(id, (folder, mime)): (&String, &(String, Vec<u8>))| match source.get(id) {
+    let falsehood = |(id, held): (&String, &Message)| match source.get(id) {
         None => Some(format!("{id} is too many")),
-        Some((at_source, _)) if at_source != folder => {
-            Some(format!("{id} is in folder {folder} instead of {at_source}"))
+        Some(there) if there.folder != held.folder => Some(format!(
+            "{id} is in folder {} instead of {}",
+            held.folder, there.folder
+        )),
+        Some(there) if there.mime != held.mime => Some(format!("{id} has other bytes")),
+        Some(there) if there.json != held.json => {
+            Some(format!("{id} is {} instead of {}", held.json, there.json))
         }
-        Some((_, bytes)) if bytes != mime => Some(format!("{id} has other bytes")),
         Some(_) => None,
     };
     snapshot.iter().filter_map(falsehood).collect()

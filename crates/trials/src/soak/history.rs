@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use repository::BlobId;
 
-/// Where a message lies, and the hash of its MIME; no hash where there is no MIME.
+/// Where a message lies, and the hashes of its MIME and of what Graph says of it; none of MIME where there is none.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) struct Place {
     pub(super) folder: String,
     pub(super) mime: Option<BlobId>,
+    pub(super) json: BlobId,
 }
 
 /// What a mailbox or a snapshot holds, by the messages' ids.

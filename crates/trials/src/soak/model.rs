@@ -106,14 +106,15 @@ impl Case<'_> {
         folders.any(|folder| Some(folder) != first)
     }
 
-    /// Its folder and its bytes are read at different times, so each is judged alone.
+    /// Its folder, its bytes and what is said of it are read at different times, so each is judged alone.
     fn judge_held(&self, place: &Place) -> Option<String> {
         let lagging = self.before.filter(|_| self.may_lag);
         let known = || self.states.iter().copied().flatten().chain(lagging);
         let is_place = known().any(|state| state.folder == place.folder);
         let is_mime = known().any(|state| state.mime == place.mime)
             || self.is_partial && place.mime.is_none();
-        (!is_place || !is_mime).then(|| {
+        let is_said = known().any(|state| state.json == place.json);
+        (!is_place || !is_mime || !is_said).then(|| {
             format!(
                 "is held as {place:?}; it was {:?}, its parent has {:?}",
                 self.states, self.before
@@ -132,6 +133,7 @@ mod tests {
         Place {
             folder: folder.to_owned(),
             mime: Some(BlobId::of(mime.as_bytes())),
+            json: BlobId::of(b"{}"),
         }
     }
 

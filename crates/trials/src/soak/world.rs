@@ -270,6 +270,7 @@ impl World {
                 let place = Place {
                     folder: folder.id.to_string(),
                     mime: message.has_mime.then(|| BlobId::of(&message.mime)),
+                    json: hash_of(serde_json::from_str(message.json.get())?),
                 };
                 let twice = held.insert(message.id.to_string(), place);
                 ensure!(twice.is_none(), "{} is in {id} twice", message.id);
@@ -292,12 +293,19 @@ pub(super) fn held_by(mailbox: &Mutex<emulator::Mailbox>) -> Held {
         .collect()
 }
 
-/// Where a message lies, and what it is.
+/// Where a message lies, what it is, and what is said of it.
 pub(super) fn place(message: MessageView) -> Place {
     Place {
         mime: Some(BlobId::of(&message.mime)),
+        json: hash_of(message.json),
         folder: message.folder_id,
     }
+}
+
+/// The hash of what Graph says of a message.
+fn hash_of(json: serde_json::Value) -> BlobId {
+    let said = serde_json::to_vec(&crate::mailbox::said(json));
+    BlobId::of(&said.expect("JSON can be written"))
 }
 
 fn settings(

@@ -73,8 +73,12 @@ async fn read_all(ground: &Ground, vault: &Vault, id: SnapshotId, truth: &Held) 
             };
             let expected = truth.get(message.id.as_str()).context("nobody wrote it")?;
             ensure!(
-                message.mime[..] == expected.1[..],
+                message.mime[..] == expected.mime[..],
                 "a wrong byte was handed out"
+            );
+            ensure!(
+                mailbox::said(serde_json::from_str(message.json.get())?) == expected.json,
+                "something wrong was said of a message"
             );
             sound += 1;
         }

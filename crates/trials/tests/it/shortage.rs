@@ -35,7 +35,21 @@ async fn everything(ground: &Ground, worker: &Worker, limit: &str, name: &str) -
         restore: RestoreId::new(name)?,
     };
     let all = ground.at_source(&ground.account, |mailbox| mailbox::shown(mailbox, &[]))??;
-    for deed in [Deed::Backup, Deed::Prune, Deed::Verify, restore] {
+    for deed in [
+        Deed::Backup,
+        Deed::Prune,
+        Deed::Verify,
+        restore,
+        Deed::Repair,
+    ] {
+        if matches!(deed, Deed::Repair) {
+            // So that it has to read every pack.
+            let vault = Vault::open(&data)?;
+            let index = vault.repository_path(&ground.account.id).join("index");
+            for file in folder::files(&index)? {
+                fs::remove_file(file)?;
+            }
+        }
         let errand = ground.errand(&data, deed.clone());
         let output = worker.output_behind(&["sh", "-c", limit], &errand)?;
         let answer = worker::answer(&output).with_context(|| format!("{name}: {deed:?}"))?;
