@@ -14,6 +14,7 @@ import sys
 import time
 
 import requests
+from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 SEED = "7"
 # Of each operation, of each kind of case. The whole took 37 s on two cores.
@@ -47,6 +48,7 @@ def main(program, folder):
         known = ids(console, token)
         # With ids that nobody has, and with ids of what is there.
         passed = all([run(console, token, folder, {}), run(console, token, folder, known)])
+        metrics(console, token)
     finally:
         demo.send_signal(signal.SIGTERM)
         ended = demo.wait(timeout=30)
@@ -76,7 +78,12 @@ def ids(console, token):
     point = first(f"/accounts/{account}/restore-points")
     inside = f"/accounts/{account}/restore-points/{point}"
     inbox = next(one for one in get(f"{inside}/folders")["items"] if one["well_known"] == "inbox")["id"]
+    # Not the one whose token this is: that one is the last administrator.
+    new = {"name": "Bea", "address": "bea@example.com", "role": "auditor"}
+    made = requests.post(f"{console}/api/v1/users", json=new, headers={"authorization": f"Bearer {token}"}, timeout=30)
+    made.raise_for_status()
     return {
+        "user": made.json()["user"]["id"],
         "connection": first("/connections"),
         "task": task,
         "run": run,
@@ -85,6 +92,16 @@ def ids(console, token):
         "folder": inbox,
         "message": first(f"{inside}/folders/{inbox}/messages"),
     }
+
+
+def metrics(console, token):
+    """Reads /metrics as Prometheus does: what is no OpenMetrics raises an error."""
+    answer = requests.get(f"{console}/metrics", headers={"authorization": f"Bearer {token}"}, timeout=30)
+    answer.raise_for_status()
+    families = list(text_string_to_metric_families(answer.text))
+    if not any(sample.name == "keepwell_jobs_finished_total" and sample.value > 0 for family in families for sample in family.samples):
+        raise ValueError("the metrics know of no backup")
+    print(f"{len(families)} metrics")
 
 
 def run(console, token, folder, known):

@@ -82,19 +82,14 @@ async function main() {
     const page = await browser.newPage({ viewport: { width: 1280, height: 900 }, colorScheme: "light", bypassCSP: false });
     page.setDefaultTimeout(WAIT_MS);
     const heard = [];
-    page.on("console", (message) => message.type() === "error" && heard.push(`${message.text()} ${message.location().url}`));
-    page.on("pageerror", (error) => heard.push(String(error)));
-    page.on("dialog", (dialog) => {
-      heard.push(`a dialog: ${dialog.message()}`);
-      dialog.dismiss();
-    });
     const ours = [ready.console, ready.microsoft.http].map((url) => new URL(url).origin);
-    page.on("request", (request) => {
-      const url = new URL(request.url());
-      if (url.protocol !== "data:" && !ours.includes(url.origin)) heard.push(`a request to ${url.origin}`);
-    });
+    hear(page, ours, heard);
+    // Somebody else, at another machine.
+    const other = await browser.newPage({ viewport: { width: 1280, height: 900 }, colorScheme: "light", bypassCSP: false });
+    other.setDefaultTimeout(WAIT_MS);
+    hear(other, ours, heard);
     try {
-      await walk(page, ready, await microsoft(ready.microsoft));
+      await walk(page, other, ready, await microsoft(ready.microsoft));
     } catch (error) {
       await page.screenshot({ path: `${screenshots}/failed.png`, fullPage: true });
       console.log((await page.locator("body").innerText()).slice(0, 3000));
@@ -109,6 +104,20 @@ async function main() {
   }
   console.log(`${passed} passed, ${failures.length} failed`);
   process.exitCode = failures.length === 0 ? 0 : 1;
+}
+
+// Notes what a browser complains of, and what it asks that is not ours.
+function hear(page, ours, heard) {
+  page.on("console", (message) => message.type() === "error" && heard.push(`${message.text()} ${message.location().url}`));
+  page.on("pageerror", (error) => heard.push(String(error)));
+  page.on("dialog", (dialog) => {
+    heard.push(`a dialog: ${dialog.message()}`);
+    dialog.dismiss();
+  });
+  page.on("request", (request) => {
+    const url = new URL(request.url());
+    if (url.protocol !== "data:" && !ours.includes(url.origin)) heard.push(`a request to ${url.origin}`);
+  });
 }
 
 // Follows a link or sends a form, and waits until the page that comes is whole.
@@ -196,16 +205,64 @@ async function deliver(graph, address, { subject, html }) {
   });
 }
 
-async function walk(page, ready, graph) {
+async function signIn(page, { address, password }) {
+  await page.getByLabel("Address").fill(address);
+  await page.getByLabel("Password").fill(password);
+  await follow(page, page.getByRole("button", { name: "Sign in" }));
+  await page.getByRole("heading", { level: 1, name: "Homepage" }).waitFor();
+}
+
+async function signOut(page) {
+  await page.locator("summary.avatar").click();
+  await follow(page, page.getByRole("button", { name: "Sign out" }));
+  await page.getByLabel("Password").waitFor();
+}
+
+// A second administrator is invited, signs in, and is disabled.
+async function users(page, other) {
+  const bea = { name: "Bea <b>Kaufmann</b>", address: "bea@example.com", password: "a long enough password" };
+  await visit(page, "Settings");
+  await follow(page, page.getByRole("link", { name: "Manage users" }));
+  await page.getByLabel("Name").fill(bea.name);
+  await page.getByLabel("Address", { exact: true }).fill(bea.address);
+  await page.getByLabel("Role", { exact: true }).selectOption("administrator");
+  await look(page, "users");
+  await follow(page, page.getByRole("button", { name: "Invite" }));
+  const link = await page.locator("#link").innerText();
+  await look(page, "user-invited");
+
+  await other.goto(link);
+  await other.getByRole("heading", { level: 1, name: `Welcome, ${bea.name}` }).waitFor();
+  await look(other, "join");
+  await other.getByLabel("Password").fill(bea.password);
+  await follow(other, other.getByRole("button", { name: "Choose password" }));
+  await other.getByRole("heading", { level: 1, name: "Homepage" }).waitFor();
+  await signOut(other);
+  await signIn(other, bea);
+  await visit(other, "Settings");
+  check("the second administrator administers", await other.getByRole("link", { name: "Manage users" }).isVisible());
+
+  await visit(page, "Settings");
+  await follow(page, page.getByRole("link", { name: "Manage users" }));
+  const row = page.locator("section[aria-labelledby=users] tbody tr", { hasText: bea.address });
+  check("the second administrator is active", (await row.innerText()).includes("Active"));
+  await follow(page, row.getByRole("link"));
+  check("the link is shown once", (await page.locator("#link").count()) === 0);
+  await look(page, "user");
+  await follow(page, page.getByRole("button", { name: `Disable ${bea.name}` }));
+  await page.getByText("is signed out and can no longer sign in").waitFor();
+  await look(page, "user-disabled");
+  await other.reload();
+  check("who is disabled is signed out", new URL(other.url()).pathname === "/sign-in", other.url());
+}
+
+async function walk(page, other, ready, graph) {
   const task = page.getByRole("navigation", { name: "Main" }).getByRole("link", { name: "Head office mail" });
 
   // Signing in.
   await page.goto(ready.console);
   await look(page, "sign-in");
-  await page.getByLabel("Address").fill(ready.address);
-  await page.getByLabel("Password").fill(ready.password);
-  await follow(page, page.getByRole("button", { name: "Sign in" }));
-  await page.getByRole("heading", { level: 1, name: "Homepage" }).waitFor();
+  await signIn(page, ready);
 
   // The task that is there: its connection, its accounts. From now on nothing begins but by what is done here.
   await follow(page, task);
@@ -290,7 +347,7 @@ async function walk(page, ready, graph) {
   await page.getByRole("heading", { name: "Restore points" }).waitFor();
   for (const [number, { subject }] of HOSTILE.entries()) {
     const one = subject.replace(/\s+/g, " ");
-    await follow(page, page.locator(".msgs li a", { has: page.locator("em", { hasText: exactly(one) }) }));
+    await follow(page, page.locator(".letters li a", { has: page.locator("em", { hasText: exactly(one) }) }));
     check(`subject ${number} is text`, (await page.locator(".preview h2").textContent()) === subject, await page.locator(".preview h2").textContent());
     const frame = page.frameLocator("iframe.mail-frame");
     await frame.getByText(`text ${number}`).waitFor();
@@ -318,7 +375,7 @@ async function walk(page, ready, graph) {
   check("what was found opens", (await page.locator(".preview h2").textContent()) === HOSTILE[0].subject);
 
   // One that is none of these.
-  await follow(page, page.locator(".msgs li a").nth(HOSTILE.length));
+  await follow(page, page.locator(".letters li a").nth(HOSTILE.length));
   const subject = await page.locator(".preview h2").innerText();
   const body = await page.frameLocator("iframe.mail-frame").locator("body").innerText();
   check("the message's text is shown", body.trim().length > 0);
@@ -379,10 +436,10 @@ async function walk(page, ready, graph) {
   await visit(page, "Settings");
   await look(page, "settings");
 
+  await users(page, other);
+
   // Signing out.
-  await page.locator("summary.avatar").click();
-  await follow(page, page.getByRole("button", { name: "Sign out" }));
-  await page.getByLabel("Password").waitFor();
+  await signOut(page);
   check("signed out", new URL(page.url()).pathname === "/sign-in");
 }
 

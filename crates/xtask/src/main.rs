@@ -14,7 +14,9 @@ use clap::{Parser, Subcommand};
 
 mod api;
 mod browser;
+mod clients;
 mod fuzz;
+mod python;
 mod surroundings;
 mod test;
 mod tidy;
@@ -31,7 +33,7 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Everything that continuous integration runs: tools, formatting, tidy, clippy, tests, a walk through the console in a browser, a try of the
-    /// interface to programs, a minute of fuzzing, a small benchmark, five minutes of the soak.
+    /// interface to programs, a try of the emulator by Microsoft's SDK, a minute of fuzzing, a small benchmark, five minutes of the soak.
     ///
     /// All steps run, also after one has failed, and a summary ends the output; the exit status is 0 only if every step passed. Under CI=true
     /// a missing tool or missing reference data is a failure; otherwise the tests that need it say that they were passed over.
@@ -52,7 +54,17 @@ enum Command {
         )]
         options: Vec<String>,
     },
-    /// Only find or install the programs that the tests run: restic as Debian stable has it, and the newest; strace; a browser; schemathesis; and so on.
+    /// Speed and memory of the console over a large organization, release build; docs/bench.md tells more.
+    BenchConsole {
+        /// What the measuring program is told: --help says what it understands.
+        #[arg(
+            trailing_var_arg = true,
+            allow_hyphen_values = true,
+            value_name = "OPTIONS"
+        )]
+        options: Vec<String>,
+    },
+    /// Only find or install the programs that the tests run: restic as Debian stable has it, and the newest; strace; a browser; schemathesis; Microsoft's SDK; and so on.
     Tools,
     /// Kill workers at every boundary of every operation and judge what is left: `--help` tells how to do less. See docs/trials.md.
     #[command(disable_help_flag = true)]
@@ -63,6 +75,8 @@ enum Command {
     },
     /// Try what the document of `/api/v1` allows and forbids on `keepwell demo`, with schemathesis: about half a minute.
     Api,
+    /// Work with `keepwell emulator` by Microsoft's own SDK for Python, unmodified: some seconds.
+    Clients,
     /// Walk through the console of `keepwell demo` in Chromium, and leave a picture of every page in target/browser/screenshots.
     Browser,
     /// Build the fuzz targets and run them from the kept corpus: fuzz/corpus. See docs/trials.md.
@@ -81,9 +95,11 @@ fn main() -> ExitCode {
         Command::Test => test::run(),
         Command::Tidy { bless } => tidy::run(bless),
         Command::Bench { options } => bench(&options),
+        Command::BenchConsole { options } => bench_console(&options),
         Command::Tools => tools::run(),
         Command::KillMatrix { arguments } => trials("kill-matrix", &arguments),
         Command::Api => api::run(),
+        Command::Clients => clients::run(),
         Command::Browser => browser::run(),
         Command::Fuzz(plan) => fuzz::run(&plan),
         Command::Soak { arguments } => trials("soak", &arguments),
@@ -100,6 +116,16 @@ fn main() -> ExitCode {
 fn bench(options: &[String]) -> anyhow::Result<()> {
     let mut command = process::Command::new("cargo");
     command.args(["run", "--quiet", "--release", "--package", "bench", "--"]);
+    surroundings::run(command.args(options))
+}
+
+fn bench_console(options: &[String]) -> anyhow::Result<()> {
+    let mut build = process::Command::new("cargo");
+    build.args(["build", "--quiet", "--release", "--package", "keepwell"]);
+    surroundings::run(&mut build)?;
+    let mut command = process::Command::new("cargo");
+    command.args(["run", "--quiet", "--release", "--package", "console-bench"]);
+    command.args(["--", "--keepwell", "target/release/keepwell"]);
     surroundings::run(command.args(options))
 }
 

@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{bail, ensure};
 
-use crate::{api, browser, fuzz, surroundings, tidy, tools};
+use crate::{api, browser, clients, fuzz, surroundings, tidy, tools};
 
 /// A name for the summary, and what to do.
 type Step = (&'static str, fn() -> anyhow::Result<()>);
@@ -16,7 +16,7 @@ type Step = (&'static str, fn() -> anyhow::Result<()>);
 /// Of each fuzz target: a minute in all, two at a time.
 const FUZZ_SECONDS: u64 = 10;
 
-const STEPS: [Step; 10] = [
+const STEPS: [Step; 12] = [
     ("tools", tools::run),
     ("format", || cargo(&["fmt", "--all", "--check"])),
     ("tidy", || tidy::run(false)),
@@ -41,6 +41,7 @@ const STEPS: [Step; 10] = [
     }),
     ("browser", browser::run),
     ("api", api::run),
+    ("clients", clients::run),
     ("fuzz", || {
         fuzz::run(&fuzz::Plan {
             seconds: FUZZ_SECONDS,
@@ -49,6 +50,11 @@ const STEPS: [Step; 10] = [
         })
     }),
     ("bench", || built("bench", &["--smoke"])),
+    ("console", || {
+        let keepwell = env::current_exe()?.with_file_name(format!("keepwell{EXE_SUFFIX}"));
+        let keepwell = keepwell.to_string_lossy();
+        built("console-bench", &["--smoke", "--keepwell", &keepwell])
+    }),
     ("soak", || {
         built("trials", &["soak", "--minutes", SOAK_MINUTES])
     }),

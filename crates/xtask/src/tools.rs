@@ -25,8 +25,8 @@ const NEWEST_RESTIC: &str = "target/tools/restic-newest";
 /// What is tried on the interface to programs, and what it needs of PyPI.
 pub(crate) const API: &str = "crates/xtask/api";
 
-/// Where that is installed below the workspace.
-const SCHEMATHESIS: &str = "target/tools/schemathesis";
+/// What others' clients do with the emulator, and what they are on PyPI.
+pub(crate) const CLIENTS: &str = "crates/xtask/clients";
 
 /// Where Debian keeps PostgreSQL's programs, a folder for each version; the tests look for them there.
 const POSTGRESQL: &str = "/usr/lib/postgresql";
@@ -51,8 +51,13 @@ pub(crate) fn run() -> anyhow::Result<()> {
         packaged("npm", "npm").context("it fetches what drives the browser"),
         packaged("chromium", "chromium")
             .context("it is the browser that walks through the console"),
-        schemathesis()
+        python(API)
             .and_then(|python| version(python.with_file_name("schemathesis"), &["--version"])),
+        python(CLIENTS).and_then(|python| {
+            let sdk =
+                "import importlib.metadata as m; print('msgraph-sdk', m.version('msgraph-sdk'))";
+            version(python, &["-c", sdk])
+        }),
     ];
     let mut missing = 0;
     for tool in found {
@@ -147,11 +152,13 @@ pub(crate) fn cargo_fuzz() -> anyhow::Result<Command> {
     Ok(ours)
 }
 
-/// The Python in which schemathesis is installed, in the versions that are kept in [`API`]; installed once, and again when these change.
-pub(crate) fn schemathesis() -> anyhow::Result<PathBuf> {
-    let folder = workspace().join(SCHEMATHESIS);
+/// The Python in which what the scripts of a folder need is installed, in the versions that are kept there; installed once, and again when these change.
+pub(crate) fn python(scripts: &str) -> anyhow::Result<PathBuf> {
+    let scripts = workspace().join(scripts);
+    let name = scripts.file_name().context("a folder has a name")?;
+    let folder = workspace().join(TOOLS).join("python").join(name);
     let python = folder.join("bin/python");
-    let wanted = fs::read_to_string(workspace().join(API).join("requirements.txt"))?;
+    let wanted = fs::read_to_string(scripts.join("requirements.txt"))?;
     let installed = folder.join("requirements.txt");
     if fs::read_to_string(&installed).is_ok_and(|text| text == wanted) {
         return Ok(python);
@@ -173,7 +180,7 @@ pub(crate) fn schemathesis() -> anyhow::Result<PathBuf> {
         "-r",
     ];
     surroundings::run(Command::new(&python).args(install).arg(&requirements))
-        .context("pip could not install schemathesis")?;
+        .with_context(|| format!("pip could not install what {} needs", scripts.display()))?;
     // What was interrupted begins anew.
     fs::rename(&requirements, &installed)?;
     Ok(python)

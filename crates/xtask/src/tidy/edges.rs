@@ -117,6 +117,13 @@ pub(crate) const EDGES: &[Edges] = &[
         tests_use: &[],
     },
     Edges {
+        name: "console-bench",
+        uses: &[
+            "model", "graph", "secrets", "catalog", "service", "server", "emulator",
+        ],
+        tests_use: &[],
+    },
+    Edges {
         name: "second-opinion",
         uses: &[],
         tests_use: &["model", "repository", "testkit"],
@@ -133,7 +140,14 @@ pub(crate) const EDGES: &[Edges] = &[
 pub(crate) const QUARANTINED: &[(&str, &[&str])] = &[
     (
         "anyhow",
-        &["keepwell", "testkit", "trials", "bench", "xtask"],
+        &[
+            "keepwell",
+            "testkit",
+            "trials",
+            "bench",
+            "console-bench",
+            "xtask",
+        ],
     ),
     ("axum", &["server"]),
     ("hyper", &["emulator"]),

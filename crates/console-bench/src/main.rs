@@ -1,0 +1,103 @@
+//! How fast the console answers, and how much memory it takes, for an organization with 10,000 accounts, one of which has 100,000 messages.
+//!
+//! The organization is made by the product's own functions ([`fill`]), then `keepwell serve`, a process of its own, is asked for every page as a
+//! browser asks ([`visit`]). Figures in seconds are for a person to read on an idle machine; a failed limit on bytes or memory is an error everywhere.
+//! It is apart from `bench` because it needs the control plane, which nothing that measures the repository is to be linked with.
+
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command-line tool speaks to the person at the terminal"
+)]
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use anyhow::Context;
+use clap::Parser;
+
+mod browser;
+mod fill;
+mod instance;
+mod report;
+mod visit;
+
+/// Speed and memory of the console.
+#[derive(Debug, Parser)]
+#[command(bin_name = "cargo xtask bench-console")]
+struct Arguments {
+    /// A twentieth in size, few requests, with limits on bytes and memory only.
+    #[arg(long)]
+    smoke: bool,
+    /// Requests for each page.
+    #[arg(long, default_value_t = 100)]
+    requests: usize,
+    /// The program to be measured.
+    #[arg(long, value_name = "PROGRAM")]
+    keepwell: PathBuf,
+    /// A folder on the disk to be measured, for about 1 GB; what is made in it is removed.
+    #[arg(long, value_name = "DIR", default_value = "target/bench")]
+    folder: PathBuf,
+    /// Fills this folder, says how to serve it and how to sign in, and waits until the standard input ends, for whoever looks for what is slow.
+    #[arg(long, value_name = "DIR")]
+    keep: Option<PathBuf>,
+    /// Replace the measured section of docs/bench.md.
+    #[arg(long)]
+    write: bool,
+}
+
+fn main() -> ExitCode {
+    match run(&Arguments::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    let size = match arguments.smoke {
+        true => fill::Size::SMOKE,
+        false => fill::Size::FULL,
+    };
+    let requests = match arguments.smoke {
+        true => 3,
+        false => arguments.requests.max(1),
+    };
+    let runtime = tokio::runtime::Runtime::new()?;
+    if let Some(folder) = &arguments.keep {
+        fs::create_dir_all(folder)?;
+        let filled = runtime.block_on(fill::fill(&folder.canonicalize()?, size))?;
+        println!(
+            "{} serve --config {}\naddress {} password {}",
+            arguments.keepwell.display(),
+            filled.config.display(),
+            fill::ADDRESS,
+            fill::PASSWORD
+        );
+        std::io::read_to_string(std::io::stdin())?;
+        return Ok(());
+    }
+    fs::create_dir_all(&arguments.folder)?;
+    let folder = tempfile::Builder::new()
+        .prefix("console-")
+        .tempdir_in(arguments.folder.canonicalize()?)?;
+    let filled = runtime.block_on(fill::fill(folder.path(), size))?;
+    let mut report = report::Report::default();
+    let starts = if arguments.smoke { 1 } else { 5 };
+    instance::measure(&arguments.keepwell, &filled.config, starts, &mut report)?;
+    let instance = instance::Instance::start(&arguments.keepwell, &filled.config)?;
+    visit::measure(&instance, &filled, requests, &mut report)?;
+    instance.measure_after(&mut report)?;
+    drop(instance);
+    if arguments.write {
+        report
+            .write(Path::new("docs/bench.md"), size, requests)
+            .context("docs/bench.md")?;
+    }
+    report.verdict()
+}
