@@ -1,4 +1,4 @@
-//! `cargo xtask browser`: a person's way through the console, in a real browser.
+//! `cargo xtask browser`: people's ways through the console, in a real browser.
 //!
 //! What drives the browser comes from npm, by the versions in `crates/xtask/browser/package-lock.json`, into `target`. The browser is Debian's.
 //! Where one of these is missing it is said, and only continuous integration fails for it.
@@ -17,7 +17,7 @@ use crate::surroundings::{self, output, workspace};
 const SOURCE: &str = "crates/xtask/browser";
 const MODULES: &str = "target/browser";
 
-/// How long a walk may take. It takes about a minute and waits for nothing longer than it must; this is for one that hangs.
+/// How long the walks may take. They take some minutes and wait for nothing longer than they must; this is for one that hangs.
 const WALK_MAX: &str = "10m";
 
 /// Walks, if everything that is needed is there.
@@ -45,7 +45,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
     );
     let walk = workspace().join(SOURCE).join("walk.mjs");
     let screenshots = modules.join("screenshots");
-    // `timeout` ends the browser and the demonstration, too.
+    // `timeout` ends the browser and the programs beside it, too.
     let mut command = Command::new("timeout");
     command.args(["--kill-after=20s", WALK_MAX, "node"]);
     command.args([&walk, &program, &modules, &screenshots]);

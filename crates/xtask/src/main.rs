@@ -77,7 +77,7 @@ enum Command {
     Api,
     /// Work with `keepwell emulator` by Microsoft's own SDK for Python, unmodified: some seconds.
     Clients,
-    /// Walk through the console of `keepwell demo` in Chromium, and leave a picture of every page in target/browser/screenshots.
+    /// Walk through the console in Chromium, from an empty folder and in `keepwell demo`, and leave a picture of every page in target/browser/screenshots.
     Browser,
     /// Build the fuzz targets and run them from the kept corpus: fuzz/corpus. See docs/trials.md.
     Fuzz(fuzz::Plan),

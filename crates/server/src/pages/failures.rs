@@ -11,7 +11,7 @@ use serde::Deserialize;
 use service::JobReport;
 
 use crate::{
-    Problem, Signed,
+    Problem, Signed, State,
     page::{self, Shell},
     pages::runs::Pager,
     words::{Outcome, Pill, When, count, noun},
@@ -28,6 +28,8 @@ struct Failures {
     shell: Shell,
     sentence: String,
     causes: Vec<CauseRow>,
+    /// Whether anything was ever backed up, so that there could be failures.
+    has_backups: bool,
     failed: Vec<FailedRow>,
     /// Tasks of which more accounts failed than are listed.
     more_failed: Vec<More>,
@@ -103,8 +105,14 @@ pub(crate) struct View {
 }
 
 /// The page.
-pub(crate) async fn show(signed: Signed, Query(view): Query<View>) -> Result<Response, Problem> {
+pub(crate) async fn show(
+    state: State,
+    signed: Signed,
+    Query(view): Query<View>,
+) -> Result<Response, Problem> {
     let of = &signed.organization;
+    let totals = of.account_totals(state.clock().now()).await?;
+    let has_backups = totals.iter().any(|(_, totals)| totals.stored > 0);
     let by_cause = of.failures_by_cause().await?;
     let all: u64 = by_cause.iter().map(|(_, items)| items).sum();
     let causes = by_cause
@@ -119,7 +127,11 @@ pub(crate) async fn show(signed: Signed, Query(view): Query<View>) -> Result<Res
     failed.find(&signed).await?;
     let mut page = Failures {
         shell: signed.shell("failures").await?,
-        sentence: sentence(failed.all, all),
+        sentence: match (has_backups, failed.all) {
+            (false, 0) => "What could not be copied is listed here, with its cause.".to_owned(),
+            _ => sentence(failed.all, all),
+        },
+        has_backups,
         failed: failed.rows,
         more_failed: failed.more,
         causes,
