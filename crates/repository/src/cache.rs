@@ -1,5 +1,5 @@
-//! What a repository's user keeps on the local disk, so that the storage need not be asked again: the key and the configuration, the index, and
-//! the directories and state that were used lately.
+//! What a repository's user keeps on the local disk, so that the storage need not be asked again: the key and the configuration, the index, the
+//! directories and state that were used lately, and what was made of directories.
 //!
 //! A cache is a folder that belongs to one repository and may be deleted at any time. Everything in it is sealed, and nothing in it is believed
 //! that does not open: a file that is missing, cut short, changed or another repository's is as good as none, and a disk that is full or
@@ -18,6 +18,7 @@ mod index;
 mod marks;
 mod note;
 mod opening;
+mod summaries;
 
 pub(crate) use folder::Folder;
 pub(crate) use index::CachedIndex;

@@ -8,10 +8,11 @@ use bytes::{Bytes, BytesMut};
 
 use crate::{
     blob::BlobKind,
+    cache::Cache,
     error::{Error, Result},
     id::BlobId,
     path,
-    repository::Inner,
+    repository::{Inner, blocking},
     tree::{Node, Tree},
 };
 
@@ -100,11 +101,62 @@ impl View {
         }
     }
 
+    /// What [`keep_summary`](Self::keep_summary) was given for the directory at `path`, as it is now, if the local cache still has it.
+    pub async fn summary(&self, path: &str) -> Result<Option<Vec<u8>>> {
+        match self.cached(path).await? {
+            Some((cache, id)) => blocking(move || cache.summary(id)).await,
+            None => Ok(None),
+        }
+    }
+
+    /// Whether [`summary`](Self::summary) has something. It counts as used.
+    pub async fn has_summary(&self, path: &str) -> Result<bool> {
+        match self.cached(path).await? {
+            Some((cache, id)) => blocking(move || cache.has_summary(id)).await,
+            None => Ok(false),
+        }
+    }
+
+    /// Keeps what was made of the directory at `path` in the local cache, sealed, for whoever meets the same directory again, in whatever snapshot.
+    /// It may be forgotten at any time, and is when there is no cache. At most 1 MiB, compressed, is kept.
+    pub async fn keep_summary(&self, path: &str, summary: Vec<u8>) -> Result<()> {
+        let Some((cache, id)) = self.cached(path).await? else {
+            return Ok(());
+        };
+        let inner = Arc::clone(&self.inner);
+        let keep = move || {
+            let compressed = inner.compressors.compress(&summary);
+            cache.keep_summary(id, summary.len(), &compressed);
+        };
+        blocking(keep).await
+    }
+
+    /// Removes the summaries of all directories from the local cache.
+    pub async fn forget_summaries(&self) -> Result<()> {
+        match self.inner.cache.clone() {
+            Some(cache) => blocking(move || cache.forget_summaries()).await,
+            None => Ok(()),
+        }
+    }
+
     /// Everything in and below the directory at `path`, parents first, in the order of names. Errors when there is no directory.
     pub async fn walk(&self, path: &str) -> Result<Walk> {
         let directory = self.directory(path::to_read(path)).await?;
         let directory = directory.ok_or(Error::NotFound("the directory"))?;
         Ok(Walk::new(Arc::clone(&self.inner), path, directory))
+    }
+
+    /// The cache, if there is one, and the id of the directory at `path`, if there is one.
+    async fn cached(&self, path: &str) -> Result<Option<(Cache, BlobId)>> {
+        let Some(cache) = self.inner.cache.clone() else {
+            return Ok(None);
+        };
+        let id = match self.node(path).await? {
+            Some(node) => node.subtree(),
+            None if path::to_read(path).next().is_none() => Some(self.root),
+            None => None,
+        };
+        Ok(id.map(|id| (cache, id)))
     }
 
     async fn directory(&self, names: impl Iterator<Item = &str>) -> Result<Option<Arc<Tree>>> {

@@ -15,7 +15,7 @@ use std::{
 
 use rand::RngExt;
 
-use super::Cache;
+use super::{Cache, Folder};
 use crate::{blob, id::BlobId};
 
 /// Most bytes on disk: room for the directories and the state of a mailbox with 500,000 made-up messages, which measured 71 MB.
@@ -43,7 +43,7 @@ impl Cache {
             blob::open(&self.0.key, id, sealed, expanded).ok()
         });
         match &opened {
-            Some(_) => self.touch(&blobs.path(&name)),
+            Some(_) => _ = self.touch(&blobs.path(&name)),
             None => blobs.remove(&name),
         }
         opened
@@ -58,10 +58,15 @@ impl Cache {
         content.extend_from_slice(&expanded.unwrap_or(0).to_le_bytes());
         content.extend_from_slice(sealed);
         let (blobs, name) = (self.0.folder.within("blobs"), self.blob_name(id));
-        if !blobs.write(&name, &content) {
+        self.keep(&blobs, &name, &content);
+    }
+
+    /// Writes a file into the folder, and makes room when there is too much in it.
+    pub(super) fn keep(&self, blobs: &Folder, name: &str, content: &[u8]) {
+        if !blobs.write(name, content) {
             return;
         }
-        self.touch(&blobs.path(&name));
+        self.touch(&blobs.path(name));
         let unswept = &self.0.unswept.0;
         let size = on_disk(content.len() as u64);
         if unswept.fetch_add(size, Ordering::Relaxed) + size > UNSWEPT_BYTES {
@@ -103,15 +108,15 @@ impl Cache {
         }
     }
 
-    /// Notes that the file was used now.
-    fn touch(&self, path: &std::path::Path) {
+    /// Notes that the file was used now; says whether there is one.
+    pub(super) fn touch(&self, path: &std::path::Path) -> bool {
         let now = SystemTime::from(self.0.clock.now());
         let touched = fs::File::open(path).and_then(|file| file.set_modified(now));
         // Without it the file is removed a little early.
-        touched.ok();
+        touched.is_ok()
     }
 
-    fn blob_name(&self, id: BlobId) -> String {
+    pub(super) fn blob_name(&self, id: BlobId) -> String {
         let key = self.0.key.derive("cached blob", &id.0);
         data_encoding::HEXLOWER.encode(&key.as_bytes()[..16])
     }
