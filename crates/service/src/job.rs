@@ -198,6 +198,15 @@ async fn back_up(service: &Service, claim: &Claim, meter: &Meter) -> Result<Done
         let (items, size_bytes) = archive.totals().await.map_err(unreadable)?;
         (job.items, job.size_bytes) = (items, size_bytes);
         accepted = Some((id.to_string(), items, size_bytes));
+        let settings = TaskSettings::from_text(&task.settings)?;
+        let listed = match settings.index {
+            true => archive.make_lists(&meter.mail).await,
+            false => archive.forget_lists().await,
+        };
+        // Pages and searches do without.
+        if let Err(error) = listed {
+            tracing::warn!(error = %error, "the lists of an account could not be made");
+        }
     }
     let result = match &report.stopped {
         Some(error) => {

@@ -1,11 +1,13 @@
 //! From an empty database to a restored message, and what people look at on the way.
 
+use std::path::{Path, PathBuf};
+
 use anyhow::{Context, Result};
 use catalog::{Health, JobResult, LastResult, Status};
 use emulator::FaultRule;
 use model::FailureCause;
 use secrets::EmergencyKit;
-use service::{JobReport, RestoreOrder, Selection, Which};
+use service::{JobReport, RestoreOrder, Schedule, Selection, TaskSettings, Which};
 use workload::mail::{Search, restore::Destination};
 
 use crate::stage::{Stage, on_both};
@@ -139,6 +141,104 @@ on_both! {
         assert!(service.catalog().organization(organization).get().await?.kit_taken_at.is_some());
         Ok(())
     }
+}
+
+/// All files below a folder.
+fn files(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        match path.is_dir() {
+            true => found.extend(files(&path)?),
+            false => found.push(path),
+        }
+    }
+    Ok(found)
+}
+
+/// What a backup leaves beside it lists and finds messages without reading one, and goes when the task's setting says so.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lists_are_kept_sealed_as_long_as_they_are_wanted() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let database = folder.path().join("catalog.db").display().to_string();
+    let stage = Stage::start(database, &[("ada", 20)]).await?;
+    let customer = stage.customer("fabrikam").await?;
+    let (service, organization) = (&stage.service, customer.organization);
+    let back_up = async || {
+        let run = service.backup_now(organization, customer.task, Which::All);
+        stage.work_off(customer, run.await?).await
+    };
+    let lists = || -> Result<Vec<PathBuf>> {
+        let is_list = |path: &PathBuf| path.extension().is_some_and(|end| end == "summary");
+        Ok(files(stage.data())?.into_iter().filter(is_list).collect())
+    };
+    back_up().await?;
+    let kept = lists()?;
+    assert!(!kept.is_empty());
+    for list in kept {
+        let bytes = std::fs::read(list)?;
+        assert!(
+            !bytes.windows(4).any(|part| part == b"Mail"),
+            "it is sealed"
+        );
+    }
+    let ada = stage.accounts(customer).await?.remove(0);
+    let packs = stage
+        .data()
+        .join("organizations")
+        .join(organization.to_string());
+    let packs = packs
+        .join("repositories")
+        .join(ada.source.as_str())
+        .join("data");
+    let elsewhere = folder.path().join("packs");
+    std::fs::rename(&packs, &elsewhere)?;
+    let archive = service.archive(organization, ada.key, None).await?;
+    let search = Search {
+        words: "MAIL 7".to_owned(),
+        ..Search::default()
+    };
+    let found = archive.search(&search, None, 50, 5_000).await?;
+    let subjects: Vec<&str> = found
+        .messages
+        .iter()
+        .map(|(_, one)| one.subject.as_str())
+        .collect();
+    assert_eq!(
+        (subjects, found.looked_at),
+        (vec!["Mail 17 for ada", "Mail 7 for ada"], 20)
+    );
+    let (inbox, first) = &found.messages[0];
+    let page = archive.page(inbox, Some(&first.at), 5).await?;
+    assert_eq!(
+        (page.len(), page[0].subject.as_str()),
+        (5, "Mail 16 for ada")
+    );
+    assert!(
+        archive.message(&first.at).await.is_err(),
+        "messages are in the packs"
+    );
+    std::fs::rename(&elsewhere, &packs)?;
+
+    let settings = TaskSettings {
+        index: false,
+        schedule: Schedule::Manual,
+        ..TaskSettings::default()
+    };
+    service
+        .set_settings(organization, customer.task, &settings)
+        .await?;
+    stage.arrives(&ada)?;
+    back_up().await?;
+    assert_eq!(lists()?, Vec::<PathBuf>::new());
+    let archive = service.archive(organization, ada.key, None).await?;
+    let found = archive.search(&search, None, 50, 5_000).await?;
+    assert_eq!(
+        (found.messages.len(), found.looked_at),
+        (2, 21),
+        "without lists, too"
+    );
+    Ok(())
 }
 
 #[tokio::test]

@@ -4,7 +4,6 @@
 //! is asked for, and changes nothing.
 
 use std::{
-    cmp::Reverse,
     collections::{BTreeMap, HashSet},
     ops::Range,
 };
@@ -23,6 +22,7 @@ use super::{
 };
 use crate::{Error, Result};
 
+mod lists;
 mod search;
 
 pub use search::{Found, Search};
@@ -103,6 +103,23 @@ pub struct Listed {
     pub is_read: bool,
     /// Bytes of its MIME, or of its JSON when there is no MIME.
     pub size_bytes: u64,
+}
+
+/// A message of a month's directory.
+enum Entry {
+    /// What a list shows of it is known.
+    Known(Listed),
+    /// It has to be read for that; with the size that a list shows.
+    Unread(MessageRef, u64),
+}
+
+impl Entry {
+    fn at(&self) -> &MessageRef {
+        match self {
+            Self::Known(listed) => &listed.at,
+            Self::Unread(at, _) => at,
+        }
+    }
 }
 
 /// A message of whose large MIME only the outline is in memory.
@@ -318,11 +335,11 @@ impl Archive {
             if after.is_some_and(|(last, _)| month > last) {
                 continue;
             }
-            for (at, size_bytes) in self.month(&path, &directories).await? {
-                if after.is_some_and(|last| is_before(month, &at, last)) {
+            for entry in self.month(&path, &directories).await? {
+                if after.is_some_and(|last| is_before(month, entry.at(), last)) {
                     continue;
                 }
-                page.push(self.listed(at, size_bytes).await?);
+                page.push(self.shown(entry).await?);
                 if page.len() == rows {
                     return Ok(page);
                 }
@@ -332,14 +349,29 @@ impl Archive {
     }
 
     /// The messages of a month of the folder that lies at `path`, the latest first.
-    async fn month(&self, path: &str, directories: &[&str]) -> Result<Vec<(MessageRef, u64)>> {
+    async fn month(&self, path: &str, directories: &[&str]) -> Result<Vec<Entry>> {
         let mut found = Vec::new();
         for directory in directories {
             let directory = format!("{path}/{directory}");
-            found.extend(messages_in(&directory, &self.list(&directory).await?));
+            match self.known(&directory).await? {
+                Some(known) => found.extend(known.into_iter().map(Entry::Known)),
+                None => {
+                    let nodes = self.list(&directory).await?;
+                    let messages = messages_in(&directory, &nodes);
+                    found.extend(messages.map(|(at, size_bytes)| Entry::Unread(at, size_bytes)));
+                }
+            }
         }
-        found.sort_by_cached_key(|(at, _)| Reverse(file_name(at).to_owned()));
+        found.sort_by(|a, b| file_name(b.at()).cmp(file_name(a.at())));
         Ok(found)
+    }
+
+    /// What a list shows of it.
+    async fn shown(&self, entry: Entry) -> Result<Listed> {
+        match entry {
+            Entry::Known(listed) => Ok(listed),
+            Entry::Unread(at, size_bytes) => self.listed(at, size_bytes).await,
+        }
     }
 
     /// How many messages the snapshot holds, and how many bytes of MIME and JSON they have.

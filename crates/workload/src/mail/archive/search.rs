@@ -1,7 +1,8 @@
 //! Looking for messages of a mailbox as of a snapshot by their subject, their sender and the days on which they came.
 //!
-//! There is no index: what Graph said of each message is read, one after another, as far as the caller allows at a time. The text of messages and
-//! what is attached to them is not looked at. Months that lie outside the days asked for are passed over unread.
+//! What lists show of each message is looked at, one after another, as far as the caller allows at a time: by the month's list where there is one, else in
+//! what Graph said of it. The text of messages and what is attached to them is not looked at. Months that lie outside the days asked for are passed over
+//! unread.
 
 use jiff::{Timestamp, tz::TimeZone};
 use model::ItemId;
@@ -70,16 +71,16 @@ impl Archive {
                 if last.is_some_and(|(last, _)| month > last) || !search.may_be_in(month) {
                     continue;
                 }
-                for (at, size_bytes) in self.month(&path, &directories).await? {
-                    if last.is_some_and(|last| is_before(month, &at, last)) {
+                for entry in self.month(&path, &directories).await? {
+                    if last.is_some_and(|last| is_before(month, entry.at(), last)) {
                         continue;
                     }
                     if found.messages.len() == rows || found.looked_at == looked_at_max {
                         return Ok(found);
                     }
                     found.looked_at += 1;
-                    found.next = Some(at.clone());
-                    let listed = self.listed(at, size_bytes).await?;
+                    found.next = Some(entry.at().clone());
+                    let listed = self.shown(entry).await?;
                     if search.is_met(&words, &listed) {
                         found.messages.push((folder.id.clone(), listed));
                     }
