@@ -5,7 +5,7 @@ use std::time::Duration;
 use sqlx::{
     Any, AnyPool, Connection, Executor, SqlStr, Transaction,
     any::AnyPoolOptions,
-    migrate::{Migration, MigrationType, Migrator},
+    migrate::{MigrateError, Migration, MigrationType, Migrator},
 };
 
 use crate::{Error, Result, dialect::Dialect, error::sql};
@@ -146,6 +146,8 @@ async fn migrate(url: &str, dialect: Dialect) -> Result<()> {
     let mut tries = 1;
     let done = loop {
         match migrator.run(&pool).await {
+            // No number of tries makes this version a later one.
+            Err(error @ MigrateError::VersionMissing(_)) => break Err(error),
             Err(error) if tries < MIGRATION_TRIES_MAX => {
                 tracing::debug!(
                     error = &error as &dyn std::error::Error,
@@ -157,7 +159,10 @@ async fn migrate(url: &str, dialect: Dialect) -> Result<()> {
         }
     };
     pool.close().await;
-    done.map_err(Error::Migration)
+    done.map_err(|error| match error {
+        MigrateError::VersionMissing(_) => Error::Later,
+        error => Error::Migration(error),
+    })
 }
 
 /// `transaction!(catalog, "name", |c| { … })` runs the block, whose value is a [`Result`], in a transaction that writes, with the connection `c`.

@@ -44,6 +44,11 @@ pub enum Error {
     /// The address of the database is of neither kind that is supported.
     #[error("a database is named as sqlite:PATH or postgres://…")]
     Address,
+    /// A later version of Keepwell was here, whose schema this one does not know (abuse 65). Nothing was changed.
+    #[error(
+        "the database is of a later version of Keepwell: run that version or a newer one, or put back the copy of the database from before the upgrade"
+    )]
+    Later,
     /// The schema could not be brought up to date.
     #[error("the database's schema could not be brought up to date")]
     Migration(#[source] sqlx::migrate::MigrateError),
@@ -66,7 +71,7 @@ impl Error {
             Self::NotFound(_) => Kind::NotFound,
             Self::Exists(_) | Self::LeaseLost | Self::Outdated => Kind::Conflict,
             Self::Invalid(_) | Self::Address => Kind::Invalid,
-            Self::Unreadable(_) | Self::Migration(_) => Kind::Corrupt,
+            Self::Unreadable(_) | Self::Later | Self::Migration(_) => Kind::Corrupt,
             Self::Database { .. } => Kind::Unavailable,
         }
     }

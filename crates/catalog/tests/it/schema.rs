@@ -35,6 +35,28 @@ on_both! {
 }
 
 on_both! {
+    /// abuse 65: an older program does nothing to it.
+    async fn a_database_of_a_later_version_is_refused_as_it_is(stage: Stage) {
+        stage.tenant("anna").await;
+        let pool = AnyPoolOptions::new().max_connections(1).connect(&stage.url).await.unwrap();
+        let later = "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) SELECT version + 1000, 'later', success, checksum, 0
+             FROM _sqlx_migrations WHERE version = 1";
+        sqlx::query(later).execute(&pool).await.unwrap();
+        let migrations = async || {
+            let rows = sqlx::query("SELECT version FROM _sqlx_migrations").fetch_all(&pool).await.unwrap();
+            rows.len()
+        };
+        let before = migrations().await;
+        let refused = Catalog::open(&stage.url).await.unwrap_err();
+        assert!(matches!(refused, Error::Later), "{refused}");
+        assert_eq!(refused.kind(), Kind::Corrupt);
+        assert!(refused.to_string().contains("a later version of Keepwell"), "{refused}");
+        assert_eq!(migrations().await, before);
+        sqlx::query("DELETE FROM _sqlx_migrations WHERE version = 1001").execute(&pool).await.unwrap();
+        let again = Catalog::open(&stage.url).await.unwrap();
+        assert_eq!(again.organizations().await.unwrap().len(), 1, "nothing is lost");
+    }
+
     /// abuse 65: a database of the first version with a hundred thousand jobs opens, and knows what they came to.
     async fn a_hundred_thousand_jobs_are_brought_up_to_date(stage: Stage) {
         const JOBS: i64 = 100_000;
