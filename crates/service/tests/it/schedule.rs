@@ -3,10 +3,12 @@
 use std::{sync::Arc, time::Duration};
 
 use anyhow::{Context, Result};
-use catalog::{AccountFilter, JobKind, JobResult, RunCause, Status};
+use catalog::{AccountFilter, Health, JobKind, JobResult, RunCause, Status};
 use emulator::Settings as World;
-use model::SimulatedClock;
+use jiff::Timestamp;
+use model::{Clock, SimulatedClock};
 use service::{Pace, RestoreOrder, Retention, Schedule, Selection, TaskSettings};
+use tokio_util::sync::CancellationToken;
 use workload::mail::restore::Destination;
 
 use crate::stage::{Customer, Stage, on_both, world};
@@ -75,6 +77,35 @@ on_both! {
         }
         tokio::join!(stage.service.tick(), other.tick());
         assert_eq!(runs(&stage, customer, RunCause::Schedule).await?.0, count);
+        Ok(())
+    }
+
+    /// Nobody asks: the scheduler finds out by itself that a connection stopped working, and that it works again, some ticks of the clock later.
+    async fn a_connections_health_follows_by_the_ticking_of_the_clock(database: String) -> Result<()> {
+        let (stage, clock) = stage(database).await?;
+        let settings = TaskSettings { schedule: Schedule::Manual, ..TaskSettings::default() };
+        let customer = stage.customer_with("fabrikam", &settings).await?;
+        let of = stage.service.catalog().organization(customer.organization);
+        let tenant = stage.emulator.tenant();
+        let expires = async |at: Timestamp| {
+            let mut app = tenant.app(stage.emulator.client_id).context("the app")?;
+            app.secrets[0].expires = at;
+            tenant.set_app(app);
+            anyhow::Ok(())
+        };
+        let (stop, service) = (CancellationToken::new(), stage.service.clone());
+        let told = stop.clone();
+        let scheduler = tokio::spawn(async move { service.schedule(told).await });
+        for (health, until) in [(Health::Disconnected, Timestamp::UNIX_EPOCH), (Health::Connected, "2100-01-01T00:00:00Z".parse()?)] {
+            let begun = clock.now();
+            expires(until).await?;
+            stage.until("the health has changed", async || Ok(of.connection(customer.connection).await?.health == health)).await?;
+            let row = of.connection(customer.connection).await?;
+            assert!(row.checked_at > Some(begun), "{row:?}");
+            assert_eq!(row.health_detail.is_empty(), health == Health::Connected, "it says why");
+        }
+        stop.cancel();
+        scheduler.await?;
         Ok(())
     }
 

@@ -12,6 +12,8 @@ use workload::mail::restore::Destination;
 use crate::stage::{Stage, Worker, on_both};
 
 const MIME: &str = "/users/{user}/messages/{message}/$value";
+/// Whoever pauses or cancels a run looks at it until it is so: a worker asks what is wanted every second, and gives its work six to be left in order.
+const SECONDS: Duration = Duration::from_secs(10);
 
 /// Answers come slowly from the so-manieth message on.
 fn slow(stage: &Stage, after: u64, delay_ms: u64) -> Result<()> {
@@ -113,52 +115,66 @@ on_both! {
         Ok(())
     }
 
+    /// In seconds, and not when all is copied, which takes more than a minute here.
     async fn a_paused_run_leaves_a_restore_point_and_goes_on_from_there(database: String) -> Result<()> {
-        let stage = Stage::start(database, &[("ada", 60)]).await?;
+        let mut stage = Stage::start(database, &[("ada", 400)]).await?;
+        stage.pace = Pace { look: Duration::from_millis(50), ..Pace::default() };
+        stage.service = stage.another("as it is", 1).await?;
         let customer = stage.customer("fabrikam").await?;
-        slow(&stage, 0, 150)?;
+        slow(&stage, 0, 1_000)?;
         let (service, organization) = (&stage.service, customer.organization);
         let run = service.backup_now(organization, customer.task, Which::All).await?;
         let worker = Worker::of(service);
         stage.job_is(customer, run, JobState::Running, 10).await?;
+        let asked = stage.clock.elapsed();
         service.pause(organization, run).await?;
         let job = stage.job_is(customer, run, JobState::Paused, 10).await?;
-        assert!(job.progress.items < 60, "{}", job.progress.items);
+        let took = stage.clock.elapsed() - asked;
+        assert!(took < SECONDS, "{took:?}");
+        assert!(job.progress.items < 200, "{}", job.progress.items);
         let account = stage.accounts(customer).await?.remove(0);
         let points = service.restore_points(organization, account.key).await?;
         assert_eq!(points.len(), 1);
         assert!(points[0].partial);
         let held = service.archive(organization, account.key, None).await?.totals().await?.0;
-        assert!((10..60).contains(&held), "{held}");
+        assert!((10..200).contains(&held), "{held}");
         stage.emulator.clear_faults();
         service.resume(organization, run).await?;
         stage.over(customer, run).await?;
         worker.end().await?;
         let job = stage.jobs(customer, run).await?.remove(0);
         let report = JobReport::from_text(&job.outcome).context("a report")?;
-        assert_eq!((job.result, report.items, report.added), (Some(JobResult::Success), 60, 60 - held));
+        assert_eq!((job.result, report.items, report.added), (Some(JobResult::Success), 400, 400 - held));
         assert!(!service.restore_points(organization, account.key).await?[0].partial);
         Ok(())
     }
 
+    /// In seconds, too.
     async fn a_cancelled_run_is_over_and_what_it_has_stays(database: String) -> Result<()> {
-        let stage = Stage::start(database, &[("ada", 60), ("zoe", 2)]).await?;
+        let mut stage = Stage::start(database, &[("ada", 400), ("zoe", 2)]).await?;
+        stage.pace = Pace { look: Duration::from_millis(50), ..Pace::default() };
         let customer = stage.customer("fabrikam").await?;
-        slow(&stage, 0, 150)?;
+        slow(&stage, 0, 1_000)?;
         let service = stage.another("one at a time", 1).await?;
         let run = service.backup_now(customer.organization, customer.task, Which::All).await?;
         let worker = Worker::of(&service);
         stage.until("messages come in", async || {
             Ok(stage.jobs(customer, run).await?.iter().any(|job| job.progress.items >= 6))
         }).await?;
+        let asked = stage.clock.elapsed();
         service.cancel(customer.organization, run).await?;
         stage.over(customer, run).await?;
+        let took = stage.clock.elapsed() - asked;
+        assert!(took < SECONDS, "{took:?}");
         worker.end().await?;
         let jobs = stage.jobs(customer, run).await?;
         assert!(jobs.iter().all(|job| job.state == JobState::Cancelled && job.result.is_none()), "{jobs:?}");
         let accounts = stage.accounts(customer).await?;
         assert!(accounts.iter().all(|account| account.last_result == LastResult::NeverRun), "{accounts:?}");
-        assert_eq!(service.restore_points(customer.organization, accounts[0].key).await?.len(), 1);
+        let points = service.restore_points(customer.organization, accounts[0].key).await?;
+        assert!(points.len() == 1 && points[0].partial, "{points:?}");
+        let held = service.archive(customer.organization, accounts[0].key, None).await?.totals().await?.0;
+        assert!((6..200).contains(&held), "{held}");
         assert!(service.pause(customer.organization, run).await.is_err(), "it is over");
         Ok(())
     }
