@@ -3,6 +3,7 @@
 //! * [`shared`] finds the reference data that lies beside the project (corpora, Microsoft's metadata) and is never part of it.
 //! * [`restic`] runs stock restic, the judge of every repository that we write.
 //! * [`csdl`] judges Graph JSON by Microsoft's own metadata, the judge of every response of the emulator.
+//! * [`database`] chooses which database the tests of a whole program work on.
 //! * [`postgres`] runs a PostgreSQL server for the tests of a process.
 //! * [`corpus`] repeats the kept inputs of the fuzz targets.
 //! * [`store`] is storage that writes down what is done to it and that fails or dies on request.
@@ -12,6 +13,7 @@
 
 pub mod corpus;
 pub mod csdl;
+pub mod database;
 pub mod postgres;
 pub mod restic;
 pub mod shared;

@@ -1,6 +1,6 @@
 //! A PostgreSQL server of its own for the tests of one process, on a socket in a temporary folder, with a fresh database for whoever asks.
 //!
-//! It forgets to sync, sorts as people do (ICU, English), and ends when the process ends, however that ends: it watches a pipe that the process holds.
+//! It forgets to sync unless it is told to, sorts as people do (ICU, English), and ends when the process ends, however that ends: it watches a pipe that the process holds.
 
 use std::{
     io::{BufRead, BufReader},
@@ -33,7 +33,8 @@ folder=$(mktemp -d /tmp/keepwell-postgres.XXXXXX)
 trap 'rm -rf "$folder"' EXIT
 "$1/initdb" --pgdata="$folder/data" --username=keepwell --auth=trust --encoding=UTF8 --no-sync \
     --locale=C.UTF-8 --locale-provider=icu --icu-locale=en >"$folder/log" 2>&1 || { cat "$folder/log" >&2; exit 1; }
-"$1/postgres" -D "$folder/data" -k "$folder" -c listen_addresses= -c fsync=off -c max_connections=400 >>"$folder/log" 2>&1 &
+echo "fsync = off" >>"$folder/data/postgresql.conf"
+"$1/postgres" -D "$folder/data" -k "$folder" -c listen_addresses= -c max_connections=400 >>"$folder/log" 2>&1 &
 server=$!
 until "$1/pg_isready" --quiet --host="$folder"; do
     kill -0 "$server" || { cat "$folder/log" >&2; exit 1; }
@@ -82,6 +83,32 @@ pub fn copy(address: &str) -> Option<String> {
     Some(server.create(&["--template", name]))
 }
 
+/// Everything in the database with this address, as text.
+#[must_use]
+pub fn dump(address: &str) -> Option<Vec<u8>> {
+    let server = SERVER.get()?.as_ref()?;
+    let dumped = Command::new(server.programs.join("pg_dump"))
+        .args(["--inserts", "--dbname", address])
+        .output();
+    let dumped = dumped.expect("pg_dump lies beside initdb");
+    let said = String::from_utf8_lossy(&dumped.stderr);
+    assert!(dumped.status.success(), "pg_dump: {said}");
+    Some(dumped.stdout)
+}
+
+/// From now on the server keeps what it says, as a server does that is no test's: what it has is written to the disk, and every commit waits for the disk.
+pub fn sync() {
+    let server = SERVER.get().and_then(Option::as_ref);
+    let server = server.expect("a database was asked for");
+    for statement in [
+        "ALTER SYSTEM SET fsync = on",
+        "SELECT pg_reload_conf()",
+        "CHECKPOINT",
+    ] {
+        server.tell(statement);
+    }
+}
+
 /// What a failover looks like to whoever uses the database with this address: all connections end, and new ones meet a server that takes no writes,
 /// or takes them again.
 pub fn fail_over(address: &str, takes_writes: bool) {
@@ -94,18 +121,22 @@ pub fn fail_over(address: &str, takes_writes: bool) {
         format!("ALTER DATABASE {name} SET default_transaction_read_only = {refused}"),
         format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"),
     ] {
-        // By another database, which is not concerned.
-        let done = Command::new(server.programs.join("psql"))
-            .args(["--host", &server.folder, "--username", USER])
-            .args(["--dbname", "postgres", "--command", &statement])
+        server.tell(&statement);
+    }
+}
+
+impl Server {
+    /// Has a statement run, by a database that no test is concerned with.
+    fn tell(&self, statement: &str) {
+        let done = Command::new(self.programs.join("psql"))
+            .args(["--host", &self.folder, "--username", USER])
+            .args(["--dbname", "postgres", "--command", statement])
             .output();
         let done = done.expect("psql lies beside initdb");
         let said = String::from_utf8_lossy(&done.stderr);
         assert!(done.status.success(), "psql: {said}");
     }
-}
 
-impl Server {
     /// Makes a database, and says its address.
     fn create(&self, options: &[&str]) -> String {
         let name = format!("test_{}", DATABASES.fetch_add(1, Ordering::Relaxed));

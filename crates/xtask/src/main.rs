@@ -32,7 +32,7 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Everything that continuous integration runs: tools, formatting, tidy, clippy, tests, a walk through the console in a browser, a try of the
+    /// Everything that continuous integration runs: tools, formatting, tidy, clippy, tests, those of whole programs once more on PostgreSQL, a walk through the console in a browser, a try of the
     /// interface to programs, a try of the emulator by Microsoft's SDK, a minute of fuzzing, a small benchmark, five minutes of the soak.
     ///
     /// All steps run, also after one has failed, and a summary ends the output; the exit status is 0 only if every step passed. Under CI=true
@@ -121,11 +121,11 @@ fn bench(options: &[String]) -> anyhow::Result<()> {
 
 fn bench_console(options: &[String]) -> anyhow::Result<()> {
     let mut build = process::Command::new("cargo");
-    build.args(["build", "--quiet", "--release", "--package", "keepwell"]);
+    build.args(["build", "--quiet", "--release"]);
+    build.args(["--package", "keepwell", "--package", "console-bench"]);
     surroundings::run(&mut build)?;
-    let mut command = process::Command::new("cargo");
-    command.args(["run", "--quiet", "--release", "--package", "console-bench"]);
-    command.args(["--", "--keepwell", "target/release/keepwell"]);
+    let mut command = process::Command::new("target/release/console-bench");
+    command.args(["--keepwell", "target/release/keepwell"]);
     surroundings::run(command.args(options))
 }
 

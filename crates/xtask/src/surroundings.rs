@@ -43,9 +43,14 @@ pub(crate) fn now() -> Instant {
 
 /// Runs a program in the workspace's folder, its output going where ours goes. An error unless it ends well.
 pub(crate) fn run(command: &mut Command) -> anyhow::Result<()> {
+    run_in(workspace(), command)
+}
+
+/// As [`run`], in another folder.
+pub(crate) fn run_in(folder: &Path, command: &mut Command) -> anyhow::Result<()> {
     let name = command.get_program().to_string_lossy().into_owned();
     let status = command
-        .current_dir(workspace())
+        .current_dir(folder)
         .status()
         .with_context(|| format!("{name} does not start"))?;
     ensure!(status.success(), "{name} ended with {status}");

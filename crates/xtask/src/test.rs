@@ -2,13 +2,19 @@
 
 use std::{
     env::{self, consts::EXE_SUFFIX},
+    ffi::OsStr,
     process::Command,
     time::Duration,
 };
 
-use anyhow::{bail, ensure};
+use anyhow::{Context, bail, ensure};
+use serde_json::Value;
 
-use crate::{api, browser, clients, fuzz, surroundings, tidy, tools};
+use crate::{
+    api, browser, clients, fuzz,
+    surroundings::{self, workspace},
+    tidy, tools,
+};
 
 /// A name for the summary, and what to do.
 type Step = (&'static str, fn() -> anyhow::Result<()>);
@@ -16,7 +22,7 @@ type Step = (&'static str, fn() -> anyhow::Result<()>);
 /// Of each fuzz target: a minute in all, two at a time.
 const FUZZ_SECONDS: u64 = 10;
 
-const STEPS: [Step; 12] = [
+const STEPS: [Step; 13] = [
     ("tools", tools::run),
     ("format", || cargo(&["fmt", "--all", "--check"])),
     ("tidy", || tidy::run(false)),
@@ -39,6 +45,7 @@ const STEPS: [Step; 12] = [
             "--no-fail-fast",
         ])
     }),
+    ("postgres", postgres),
     ("browser", browser::run),
     ("api", api::run),
     ("clients", clients::run),
@@ -110,6 +117,34 @@ fn built(program: &str, arguments: &[&str]) -> anyhow::Result<()> {
         program.display()
     );
     surroundings::run(Command::new(program).args(arguments))
+}
+
+/// Whose tests are run once more, on PostgreSQL, and which: an empty text stands for all.
+const AGAIN: [(&str, &[&str]); 2] = [("server", &[""]), ("keepwell", &["recover::", "serve::"])];
+
+/// Runs the tests of whole programs that use a database once more, on PostgreSQL; those of single functions ran on both.
+fn postgres() -> anyhow::Result<()> {
+    let mut build = Command::new("cargo");
+    build.args(["test", "--workspace", "--no-run", "--quiet"]);
+    let built = surroundings::output(build.arg("--message-format=json").current_dir(workspace()))?;
+    for (name, which) in AGAIN {
+        let folder = workspace().join("crates").join(name);
+        let manifest = folder.join("Cargo.toml");
+        let program = built.lines().find_map(|line| {
+            let told: Value = serde_json::from_str(line).ok()?;
+            let is_it = told["target"]["name"] == "it"
+                && Some(manifest.as_os_str()) == told["manifest_path"].as_str().map(OsStr::new);
+            is_it.then(|| told["executable"].as_str().map(str::to_owned))?
+        });
+        let program = program.with_context(|| format!("the tests of {name} were not built"))?;
+        let mut command = Command::new("timeout");
+        command.args(["--kill-after=10s", "15m"]).arg(program);
+        command
+            .args(which)
+            .env("KEEPWELL_TEST_DATABASE", "postgres");
+        surroundings::run_in(&folder, &mut command)?;
+    }
+    Ok(())
 }
 
 fn cargo(arguments: &[&str]) -> anyhow::Result<()> {

@@ -35,21 +35,13 @@ impl Stage {
         Self::start_in(None).await
     }
 
-    /// With this database, or with one of SQLite in its folder.
+    /// With this database, or with the one that these tests are run on.
     pub(crate) async fn start_in(database: Option<String>) -> Result<Self> {
         let folder = TempDir::new()?;
         let emulator = Emulator::start(emulator::Settings::new(World::new().users(1, 7))).await?;
         let path = |name: &str| folder.path().join(name).display().to_string();
         keepwell(["key", "create", &path("server.key")])?.ended(0)?;
-        let database = database.unwrap_or_else(|| path("keepwell.db"));
-        let config = format!(
-            "data = {:?}\ndatabase = {:?}\nkey_file = {:?}\ncloud = {{ emulator = {:?} }}\n",
-            path("data"),
-            database,
-            path("server.key"),
-            emulator.base_url
-        );
-        fs::write(folder.path().join("keepwell.toml"), config)?;
+        let database = database.unwrap_or_else(|| testkit::database::address(folder.path()));
         let service = open(folder.path(), &emulator, &database).await?;
         let user = NewFirstUser {
             name: "Robin".to_owned(),
@@ -74,13 +66,32 @@ impl Stage {
             .to_string();
         fs::write(folder.path().join("kit.txt"), &kit)?;
         service.catalog().clone().close().await;
-        Ok(Self {
+        let stage = Self {
             folder,
             emulator,
             organization,
             database,
             kit,
-        })
+        };
+        stage.write_config()?;
+        Ok(stage)
+    }
+
+    /// From now on the configuration names another database.
+    fn turn_to(&mut self, database: String) -> Result<()> {
+        self.database = database;
+        self.write_config()
+    }
+
+    fn write_config(&self) -> Result<()> {
+        let config = format!(
+            "data = {:?}\ndatabase = {:?}\nkey_file = {:?}\ncloud = {{ emulator = {:?} }}\n",
+            self.path("data"),
+            self.database,
+            self.path("server.key"),
+            self.emulator.base_url
+        );
+        Ok(fs::write(self.path("keepwell.toml"), config)?)
     }
 
     /// What `keepwell recover` prints.
@@ -237,12 +248,13 @@ async fn ids(
 /// Abuse 64: the database is deleted altogether.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_deleted_database_is_made_again_from_the_kit() -> Result<()> {
-    let stage = Stage::start().await?;
+    let mut stage = Stage::start().await?;
     let service = stage.open().await?;
     let (_, before) = account(&service, stage.organization).await?;
     let points = ids(&service, &before, stage.organization).await?;
     service.catalog().clone().close().await;
-    fs::remove_file(stage.path("keepwell.db"))?;
+    let elsewhere = TempDir::new()?;
+    stage.turn_to(testkit::database::address(elsewhere.path()))?;
     let (kit, config) = (stage.path("kit.txt"), stage.path("keepwell.toml"));
     let refused = keepwell(["recover", "--kit", &kit, "--config", &config])?.refusal()?;
     ensure!(refused.contains("who is to administer"), "{refused}");
@@ -278,8 +290,8 @@ async fn a_deleted_database_is_made_again_from_the_kit() -> Result<()> {
 /// Abuse 64: an older copy of the database is put back.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_older_copy_of_the_database_is_brought_up_to_date_by_the_kit() -> Result<()> {
-    let stage = Stage::start().await?;
-    fs::copy(stage.path("keepwell.db"), stage.path("older.db"))?;
+    let mut stage = Stage::start().await?;
+    let older = testkit::database::copy(&stage.database);
     let service = stage.open().await?;
     let (task, before) = account(&service, stage.organization).await?;
     let order = RestoreOrder {
@@ -299,7 +311,7 @@ async fn an_older_copy_of_the_database_is_brought_up_to_date_by_the_kit() -> Res
     ensure!(now.items == 2 * before.items);
     let points = ids(&service, &now, stage.organization).await?;
     service.catalog().clone().close().await;
-    fs::rename(stage.path("older.db"), stage.path("keepwell.db"))?;
+    stage.turn_to(older)?;
 
     let told = stage.recover(&[])?;
     ensure!(

@@ -38,6 +38,7 @@ pub(crate) struct Stage {
     pub(crate) stop: CancellationToken,
     pub(crate) serving: JoinHandle<std::io::Result<()>>,
     folder: TempDir,
+    database: String,
 }
 
 /// An organization and its administrator.
@@ -106,9 +107,10 @@ impl Stage {
         proxy: Option<IpAddr>,
     ) -> Self {
         let folder = tempfile::tempdir().unwrap();
+        let database = testkit::database::address(folder.path());
         let settings = service::Settings {
             data: folder.path().join("data"),
-            database: format!("sqlite:{}", folder.path().join("catalog.db").display()),
+            database: database.clone(),
             cloud: cloud.clone(),
             instance: "test".to_owned(),
             clock: shared,
@@ -138,6 +140,7 @@ impl Stage {
             stop,
             serving,
             folder,
+            database,
         }
     }
 
@@ -174,9 +177,13 @@ impl Stage {
         self.service.clock().now()
     }
 
-    /// The bytes of all files that the console has written.
+    /// The bytes of all files that the console has written, and of the database where that is none of them.
     pub(crate) fn files(&self) -> Vec<Vec<u8>> {
-        files(self.folder.path())
+        let mut found = files(self.folder.path());
+        if !self.database.starts_with("sqlite:") {
+            found.extend(testkit::postgres::dump(&self.database));
+        }
+        found
     }
 
     /// The data folder's disk is not mounted.

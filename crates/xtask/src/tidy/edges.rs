@@ -64,7 +64,7 @@ pub(crate) const EDGES: &[Edges] = &[
         uses: &[
             "model", "secrets", "catalog", "graph", "workload", "service",
         ],
-        tests_use: &["emulator"],
+        tests_use: &["emulator", "testkit"],
     },
     Edges {
         name: "service",
@@ -119,7 +119,7 @@ pub(crate) const EDGES: &[Edges] = &[
     Edges {
         name: "console-bench",
         uses: &[
-            "model", "graph", "secrets", "catalog", "service", "server", "emulator",
+            "model", "graph", "secrets", "catalog", "service", "server", "emulator", "testkit",
         ],
         tests_use: &[],
     },
