@@ -108,6 +108,14 @@ impl Signed {
         })
     }
 
+    /// By which is kept what was done last: the session, or the API token.
+    pub(crate) fn hand(&self) -> &str {
+        match self.token_hash.as_str() {
+            "" => &self.actor,
+            hash => hash,
+        }
+    }
+
     /// Whether this user backs up, restores and looks into backups.
     pub(crate) fn may_act(&self) -> bool {
         Who::Operator.includes(self.user.role)

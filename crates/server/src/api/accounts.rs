@@ -9,7 +9,15 @@ use super::{
     answer::{Id, Items, Json, Limit, Query, object},
     words::{AccountSort, AccountStatus, LastResult, Order, Service},
 };
-use crate::{Problem, Signed, State, path::Path};
+use crate::{
+    Problem, Signed, State,
+    pages::{
+        task::{remember, way_back},
+        undo::{NOTHING, TakenBack, take_back},
+    },
+    path::Path,
+    undo::Act,
+};
 
 /// What is protected as one: a mailbox.
 #[derive(Serialize, ToSchema)]
@@ -201,6 +209,8 @@ impl From<Chosen> for AccountFilter {
 pub(crate) struct Changed {
     /// Accounts to which the change applied.
     changed: u64,
+    /// By which it can be taken back for ten minutes, as long as the token does nothing else of the kind; null when there is nothing to take back.
+    undo: Option<String>,
 }
 
 /// Activate accounts
@@ -245,6 +255,37 @@ async fn act(
     of.task(task).await?;
     let filter = body?.0.into();
     signed.note(state, action, task).await?;
+    let back = way_back(signed, task, &filter, change).await?;
     let changed = of.change_status(task, &filter, change).await?;
-    Ok(Json(Changed { changed }))
+    let at = format!("/tasks/{task}");
+    let act = Act::Accounts { task, back, at };
+    let undo = (changed > 0).then(|| remember(state, signed, act));
+    Ok(Json(Changed { changed, undo }))
+}
+
+/// What is to be taken back.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Undo {
+    /// Of the answer to what was done.
+    id: String,
+}
+
+/// Take back what the token did last to accounts
+///
+/// Each has the status again that it had.
+#[utoipa::path(post, path = "/api/v1/undo", tag = "accounts", request_body = Undo, responses((status = 200, body = Changed)))]
+pub(crate) async fn undo(
+    state: State,
+    signed: Signed,
+    Json(asked): Json<Undo>,
+) -> Result<Json<Changed>, Problem> {
+    match take_back(&state, &signed, &asked.id).await? {
+        Some(TakenBack::Accounts(changed, _)) => Ok(Json(Changed {
+            changed,
+            undo: None,
+        })),
+        // A token is offered no other way back.
+        Some(TakenBack::Settings(_)) | None => Err(Problem::Conflict(NOTHING.to_owned())),
+    }
 }

@@ -1,6 +1,6 @@
 //! The audit: who did what, and whether the chain of entries is unbroken.
 
-use catalog::{AuditEntry, ChainCheck};
+use catalog::{AuditEntry, AuditFilter, ChainCheck};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -39,11 +39,21 @@ impl From<AuditEntry> for Entry {
     }
 }
 
-/// A page of entries.
+/// Which entries, and a page of them.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub(crate) struct Paging {
+pub(crate) struct Entries {
+    /// Those of this user or API token, by its id.
+    actor: Option<String>,
+    /// Those of this action, word for word.
+    action: Option<String>,
+    /// Those about this id, or about something of it: an account's, for example.
+    object: Option<String>,
+    /// Noted at this time or later.
+    from: Option<Timestamp>,
+    /// Noted before this time.
+    until: Option<Timestamp>,
     #[serde(default)]
     #[param(inline, required = false)]
     limit: Limit,
@@ -53,12 +63,20 @@ pub(crate) struct Paging {
 }
 
 /// The audit, the newest entry first
-#[utoipa::path(get, path = "/api/v1/audit", tag = "audit", params(Paging), responses((status = 200, body = Items<Entry>)))]
+#[utoipa::path(get, path = "/api/v1/audit", tag = "audit", params(Entries), responses((status = 200, body = Items<Entry>)))]
 pub(crate) async fn list_audit(
     signed: Signed,
-    Query(Paging { limit, cursor }): Query<Paging>,
+    Query(asked): Query<Entries>,
 ) -> Result<Json<Items<Entry>>, Problem> {
-    let rows = signed.organization.audit(cursor, limit.and_one()).await?;
+    let filter = AuditFilter {
+        actor: asked.actor,
+        action: asked.action,
+        object: asked.object,
+        from: asked.from,
+        until: asked.until,
+    };
+    let (of, limit) = (&signed.organization, asked.limit);
+    let rows = of.audit_of(&filter, asked.cursor, limit.and_one()).await?;
     let cursor = |entry: &AuditEntry| entry.number.to_string();
     Ok(Json(Items::page(rows, limit, cursor, Entry::from)))
 }

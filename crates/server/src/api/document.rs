@@ -103,7 +103,7 @@ fn complete(operation: &mut Operation, path: &str, who: Who, changes: bool) {
         refusals.push(("401", "There is no token, or none that is valid."));
         refusals.push((
             "429",
-            "Too many requests came with tokens that are not valid.",
+            "Too many requests came: with tokens that are not valid, or for what costs much. `Retry-After` says for how many seconds to wait.",
         ));
     }
     if who == Who::Operator || who == Who::Administrator {

@@ -19,6 +19,7 @@ use crate::{
     Problem, Signed, State,
     pages::{
         download,
+        message::{DOWNLOADED_ATTACHMENT, LOOKED, attached, attachments_of, file, taken_apart},
         search::{LOOKED_AT_MAX, WORDS_MAX},
     },
     path::Path,
@@ -367,9 +368,20 @@ pub(crate) struct Message {
     /// What Microsoft Graph says of it, as it came.
     #[schema(value_type = Object)]
     graph: Box<RawValue>,
+    /// The attachments in that file; none of one that is too large to be taken apart, or broken.
+    attached: Vec<Attached>,
     /// What Microsoft Graph says of the attachments that the file lacks, as it came.
     #[schema(value_type = Vec<Object>)]
     attachments: Vec<Box<RawValue>>,
+}
+
+/// An attachment in a message's file.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Attached {
+    /// By which it is asked for, from 0.
+    number: u64,
+    name: String,
+    size_bytes: u64,
 }
 
 async fn message(
@@ -399,8 +411,16 @@ pub(crate) async fn get_message(
     signed: Signed,
     Path(which): Path<(AccountKey, String, String)>,
 ) -> Result<Json<Message>, Problem> {
-    let message = message(&state, &signed, which, "looked at a message").await?;
+    let message = message(&state, &signed, which, LOOKED).await?;
+    let attached = taken_apart(message.mime.clone(), attachments_of).await;
+    let attached = attached.unwrap_or_default().into_iter().zip(0..);
+    let attached = attached.map(|((name, bytes), number)| Attached {
+        number,
+        name,
+        size_bytes: bytes as u64,
+    });
     Ok(Json(Message {
+        attached: attached.collect(),
         id: message.id.to_string(),
         has_eml: message.has_mime,
         eml_bytes: message.mime.len() as u64,
@@ -429,4 +449,20 @@ pub(crate) async fn get_message_file(
         (CONTENT_DISPOSITION, "attachment; filename=\"message.eml\""),
     ];
     Ok((headers, message.mime).into_response())
+}
+
+/// One attachment of a message's file
+#[utoipa::path(get, path = "/api/v1/accounts/{account}/restore-points/{point}/messages/{message}/attachments/{number}", tag = "restore points",
+    params(("account" = Id, Path), ("point" = String, Path), ("message" = String, Path), ("number" = u32, Path)),
+    responses((status = 200, body = inline(Bytes), content_type = "application/octet-stream")))]
+pub(crate) async fn get_attachment(
+    state: State,
+    signed: Signed,
+    Path((account, point, id, number)): Path<(AccountKey, String, String, u32)>,
+) -> Result<Response, Problem> {
+    let which = (account, point, id);
+    let message = message(&state, &signed, which, DOWNLOADED_ATTACHMENT).await?;
+    let found = attached(message.mime, number as usize).await;
+    let (name, bytes) = found.ok_or(Problem::NotFound)?;
+    Ok(file(&name, bytes))
 }

@@ -4,7 +4,7 @@ use axum::{
     http::{StatusCode, header::LOCATION},
     response::{IntoResponse, Response},
 };
-use catalog::{AccountKey, JobId, RunId, RunTotals, TaskId};
+use catalog::{AccountKey, JobId, RunId, TaskId};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use service::JobReport;
@@ -14,7 +14,15 @@ use super::{
     answer::{Id, Items, Json, Limit, Query},
     words::{JobKind, JobResult, JobState, RunCause, RunResult, Wanted},
 };
-use crate::{Problem, Signed, State, path::Path, words::Outcome};
+use crate::{
+    Problem, Signed, State,
+    pages::progress::{HowFar, WHOLE},
+    path::Path,
+    words::{Outcome, between},
+};
+
+/// Jobs of a run in progress that are looked at for how far it is: those at work come first.
+const JOBS_MAX: u32 = 100;
 
 /// One execution of a task.
 #[derive(Serialize, ToSchema)]
@@ -31,6 +39,12 @@ pub(crate) struct Run {
     items: u64,
     /// Bytes done.
     bytes: u64,
+    /// How far it is, in percent of what is known to do; 100 only when it is over.
+    percent: u64,
+    /// Items done in a second, from the start until now or the end.
+    items_per_second: f64,
+    /// Bytes done in a second, likewise.
+    bytes_per_second: f64,
     started_at: Timestamp,
     /// When the last job was over.
     finished_at: Option<Timestamp>,
@@ -50,13 +64,30 @@ pub(crate) struct JobTotals {
 }
 
 impl Run {
-    fn new(row: &catalog::Run, totals: &RunTotals) -> Self {
-        Self {
+    async fn new(state: &State, signed: &Signed, row: &catalog::Run) -> Result<Self, Problem> {
+        let of = &signed.organization;
+        let totals = of.run_totals(row.id).await?;
+        let jobs = match row.finished_at {
+            Some(_) => Vec::new(),
+            None => of.jobs(row.id, JOBS_MAX).await?,
+        };
+        let now = state.clock().now();
+        let how_far = HowFar::of_run(row, &totals, &jobs, now);
+        let seconds = between(row.started_at, row.finished_at.unwrap_or(now)).as_secs_f64();
+        // What took no time has no rate.
+        let rate = |count: u64| {
+            if seconds > 0.0 {
+                count as f64 / seconds
+            } else {
+                0.0
+            }
+        };
+        Ok(Self {
             id: row.id,
             task: row.task,
             cause: RunCause(row.cause),
             wanted: Wanted(row.wanted),
-            result: Outcome::of_run(row, totals).into(),
+            result: Outcome::of_run(row, &totals).into(),
             jobs: JobTotals {
                 all: totals.jobs,
                 queued: totals.queued,
@@ -69,28 +100,30 @@ impl Run {
             },
             items: totals.items,
             bytes: totals.bytes,
+            percent: how_far.done * 100 / WHOLE,
+            items_per_second: rate(totals.items),
+            bytes_per_second: rate(totals.bytes),
             started_at: row.started_at,
             finished_at: row.finished_at,
-        }
+        })
     }
 
-    async fn find(signed: &Signed, id: RunId) -> Result<Self, Problem> {
-        let of = &signed.organization;
-        let row = of.run(id).await?;
-        Ok(Self::new(&row, &of.run_totals(id).await?))
+    async fn find(state: &State, signed: &Signed, id: RunId) -> Result<Self, Problem> {
+        let row = signed.organization.run(id).await?;
+        Self::new(state, signed, &row).await
     }
 }
 
 /// A page of runs, of rows with one more than the page has.
 pub(crate) async fn page(
+    state: &State,
     signed: &Signed,
     rows: Vec<catalog::Run>,
     limit: Limit,
 ) -> Result<Items<Run>, Problem> {
     let mut runs = Vec::new();
     for row in rows {
-        let totals = signed.organization.run_totals(row.id).await?;
-        runs.push(Run::new(&row, &totals));
+        runs.push(Run::new(state, signed, &row).await?);
     }
     let cursor = |run: &Run| run.id.to_string();
     Ok(Items::page(runs, limit, cursor, |run| run))
@@ -135,6 +168,7 @@ pub(crate) struct Runs {
 /// Runs of all tasks, the newest first
 #[utoipa::path(get, path = "/api/v1/runs", tag = "runs", params(Runs), responses((status = 200, body = Items<Run>)))]
 pub(crate) async fn list_runs(
+    state: State,
     signed: Signed,
     Query(asked): Query<Runs>,
 ) -> Result<Json<Items<Run>>, Problem> {
@@ -142,13 +176,19 @@ pub(crate) async fn list_runs(
     let causes = one.as_ref().map_or(catalog::RunCause::ALL, |one| one);
     let of = &signed.organization;
     let rows = of.runs_of_all_tasks(causes, asked.cursor, asked.limit.and_one());
-    page(&signed, rows.await?, asked.limit).await.map(Json)
+    page(&state, &signed, rows.await?, asked.limit)
+        .await
+        .map(Json)
 }
 
 /// One run
 #[utoipa::path(get, path = "/api/v1/runs/{run}", tag = "runs", params(("run" = Id, Path)), responses((status = 200, body = Run)))]
-pub(crate) async fn get_run(signed: Signed, Path(run): Path<RunId>) -> Result<Json<Run>, Problem> {
-    Ok(Json(Run::find(&signed, run).await?))
+pub(crate) async fn get_run(
+    state: State,
+    signed: Signed,
+    Path(run): Path<RunId>,
+) -> Result<Json<Run>, Problem> {
+    Ok(Json(Run::find(&state, &signed, run).await?))
 }
 
 /// One account in one run.
@@ -318,7 +358,7 @@ pub(crate) async fn pause_run(
     signed.note(&state, "paused a run", run).await?;
     let organization = signed.organization.id();
     state.service().pause(organization, run).await?;
-    Ok(Json(Run::find(&signed, run).await?))
+    Ok(Json(Run::find(&state, &signed, run).await?))
 }
 
 /// Let a paused run go on
@@ -332,7 +372,7 @@ pub(crate) async fn resume_run(
     signed.note(&state, "resumed a run", run).await?;
     let organization = signed.organization.id();
     state.service().resume(organization, run).await?;
-    Ok(Json(Run::find(&signed, run).await?))
+    Ok(Json(Run::find(&state, &signed, run).await?))
 }
 
 /// End a run for good
@@ -348,7 +388,7 @@ pub(crate) async fn cancel_run(
     signed.note(&state, "stopped a run", run).await?;
     let organization = signed.organization.id();
     state.service().cancel(organization, run).await?;
-    Ok(Json(Run::find(&signed, run).await?))
+    Ok(Json(Run::find(&state, &signed, run).await?))
 }
 
 /// There is such a run, and it is not over.

@@ -229,6 +229,7 @@ pub(crate) struct TaskRuns {
 #[utoipa::path(get, path = "/api/v1/tasks/{task}/runs", tag = "runs", params(("task" = Id, Path), TaskRuns),
     responses((status = 200, body = Items<Run>)))]
 pub(crate) async fn list_task_runs(
+    state: State,
     signed: Signed,
     Path(task): Path<TaskId>,
     query: Result<Query<TaskRuns>, Problem>,
@@ -237,5 +238,7 @@ pub(crate) async fn list_task_runs(
     of.task(task).await?;
     let Query(TaskRuns { limit, cursor }) = query?;
     let rows = of.runs(task, cursor, limit.and_one()).await?;
-    super::runs::page(&signed, rows, limit).await.map(Json)
+    super::runs::page(&state, &signed, rows, limit)
+        .await
+        .map(Json)
 }

@@ -181,7 +181,7 @@ impl Mail {
 }
 
 /// What `work` makes of a message's MIME; nothing when it cannot be taken apart. Broken mail must not stop anything else.
-async fn taken_apart<T: Send + 'static>(
+pub(crate) async fn taken_apart<T: Send + 'static>(
     mime: Bytes,
     work: fn(&mail_parser::Message<'_>) -> T,
 ) -> Option<T> {
@@ -196,7 +196,8 @@ async fn taken_apart<T: Send + 'static>(
     tokio::task::spawn_blocking(work).await.ok().flatten()
 }
 
-fn attachments_of(message: &mail_parser::Message<'_>) -> Vec<(String, usize)> {
+/// The names and lengths of a message's attachments.
+pub(crate) fn attachments_of(message: &mail_parser::Message<'_>) -> Vec<(String, usize)> {
     message
         .attachments()
         .map(|part| (name_of(part), content(part).len()))
@@ -218,6 +219,8 @@ fn content<'a>(part: &'a mail_parser::MessagePart<'_>) -> &'a [u8] {
 
 /// How a look at a message is noted.
 pub(crate) const LOOKED: &str = "looked at a message";
+/// How it is noted that somebody had an attachment.
+pub(crate) const DOWNLOADED_ATTACHMENT: &str = "downloaded an attachment";
 
 /// Notes that somebody looks at a message on a page; the frame with its text, which belongs to it, is then not noted.
 pub(crate) async fn note_look(
@@ -380,15 +383,20 @@ pub(crate) async fn attachment(
     Query(view): Query<View>,
     Query(which): Query<Which>,
 ) -> Result<Response, Problem> {
-    let message = asked_for(&state, &signed, account, &view, "downloaded an attachment").await?;
-    let mime = message.mime;
+    let message = asked_for(&state, &signed, account, &view, DOWNLOADED_ATTACHMENT).await?;
+    let found = attached(message.mime, which.number).await;
+    let (name, bytes) = found.ok_or(Problem::NotFound)?;
+    Ok(file(&name, bytes))
+}
+
+/// An attachment of a message, with its name, if there are so many.
+pub(crate) async fn attached(mime: Bytes, number: usize) -> Option<(String, Bytes)> {
     let found = tokio::task::spawn_blocking(move || {
         let parsed = MessageParser::default().parse(&mime[..])?;
-        let part = parsed.attachments().nth(which.number)?;
+        let part = parsed.attachments().nth(number)?;
         Some((name_of(part), Bytes::copy_from_slice(content(part))))
     });
-    let (name, bytes) = found.await.ok().flatten().ok_or(Problem::NotFound)?;
-    Ok(file(&name, bytes))
+    found.await.ok().flatten()
 }
 
 /// The message as a file.

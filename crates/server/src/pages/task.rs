@@ -664,7 +664,7 @@ pub(crate) async fn act(
 }
 
 /// What takes a change back that is about to be made: which accounts it will change, and what brings back the status that each has now.
-async fn way_back(
+pub(crate) async fn way_back(
     signed: &Signed,
     task: TaskId,
     filter: &AccountFilter,
@@ -692,9 +692,10 @@ async fn way_back(
     Ok(back)
 }
 
-fn remember(state: &State, signed: &Signed, act: Act) -> String {
+/// Keeps how what was just done is taken back, and returns by which id.
+pub(crate) fn remember(state: &State, signed: &Signed, act: Act) -> String {
     let now = state.clock().elapsed();
-    state.undos().remember(&signed.token_hash, act, now)
+    state.undos().remember(signed.hand(), act, now)
 }
 
 /// The keys of all accounts that a filter leaves.

@@ -222,6 +222,10 @@ async fn a_task_is_made_set_and_run() {
         (&shown["result"], &shown["jobs"]["queued"]),
         (&json!("scheduled"), &json!(4))
     );
+    assert_eq!(
+        (&shown["percent"], &shown["items_per_second"]),
+        (&json!(0), &json!(0.0))
+    );
     let (jobs, count) = pages(&ada, &format!("{run}/jobs?limit=3")).await;
     let states: Vec<_> = texts(&jobs, "state");
     assert_eq!((states, count), (vec!["queued"; 4], 2));
@@ -363,7 +367,13 @@ async fn a_backup_is_looked_into_and_restored_from() {
     let told = stop.clone();
     let worker = tokio::spawn(async move { service.work(told).await });
     let over = until(&ada, &run, |run| !run["finished_at"].is_null()).await;
-    assert_eq!(over["result"], "success");
+    assert_eq!(
+        (&over["result"], &over["percent"]),
+        (&json!("success"), &json!(100))
+    );
+    for rate in ["items_per_second", "bytes_per_second"] {
+        assert!(over[rate].as_f64() > Some(0.0), "{over}");
+    }
 
     let points = get(&ada, &format!("{account}/restore-points")).await;
     let point = points["items"][0]["id"].as_str().unwrap();

@@ -189,7 +189,7 @@ impl Browser {
         *self.token.lock().unwrap_or_else(PoisonError::into_inner) = token.map(str::to_owned);
     }
 
-    fn token(&self) -> Option<String> {
+    pub(crate) fn token(&self) -> Option<String> {
         let token = self.token.lock().unwrap_or_else(PoisonError::into_inner);
         token.clone()
     }

@@ -16,7 +16,9 @@ use emulator::{Emulator, Running, World};
 use futures_util::StreamExt;
 use graph::Cloud;
 use model::{Clock, SystemClock, TenantId};
+use reqwest::Method;
 use secrets::ServerKey;
+use serde_json::Value;
 use server::State;
 use service::{Credential, NewCredential, Pace, Schedule, Service, TaskSettings, Which};
 use tempfile::TempDir;
@@ -32,19 +34,19 @@ use crate::{
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A console in which somebody is signed in, over one mailbox.
-struct Backed {
+pub(crate) struct Backed {
     microsoft: Running,
-    service: Service,
-    organization: Organization,
-    task: TaskId,
-    account: Account,
-    browser: Browser,
+    pub(crate) service: Service,
+    pub(crate) organization: Organization,
+    pub(crate) task: TaskId,
+    pub(crate) account: Account,
+    pub(crate) browser: Browser,
     folder: TempDir,
 }
 
 impl Backed {
     /// Ada has a mailbox with these mails, and it is backed up.
-    async fn with(mails: &[String]) -> Self {
+    pub(crate) async fn with(mails: &[String]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let inbox = folder.path().join("mail");
         std::fs::create_dir_all(&inbox).unwrap();
@@ -55,7 +57,7 @@ impl Backed {
         let microsoft = Emulator::start(world).await.unwrap();
         let settings = service::Settings {
             data: folder.path().join("data"),
-            database: format!("sqlite:{}", folder.path().join("catalog.db").display()),
+            database: testkit::database::address(folder.path()),
             cloud: Cloud::at(&microsoft.base_url).unwrap(),
             instance: "test".to_owned(),
             clock: SystemClock::shared(),
@@ -137,7 +139,7 @@ impl Backed {
             .unwrap();
     }
 
-    fn path(&self, below: &str) -> String {
+    pub(crate) fn path(&self, below: &str) -> String {
         format!("/accounts/{}{below}", self.account.key)
     }
 
@@ -149,7 +151,7 @@ impl Backed {
     }
 
     /// The form of the page as its button would send it: all messages ticked, or the folder.
-    async fn form(&self, what: &str) -> Vec<(String, String)> {
+    pub(crate) async fn form(&self, what: &str) -> Vec<(String, String)> {
         let page = self.page().await;
         let csrf = page.field("csrf");
         let (_, form) = page.text.split_once("/download\"").unwrap();
@@ -168,7 +170,7 @@ impl Backed {
         fields
     }
 
-    async fn download(&self, form: &[(String, String)]) -> reqwest::Response {
+    pub(crate) async fn download(&self, form: &[(String, String)]) -> reqwest::Response {
         let fields = form
             .iter()
             .map(|(name, value)| (name.as_str(), value.as_str()));
@@ -261,7 +263,7 @@ async fn only_account(of: &Organization, task: TaskId) -> Account {
     page.rows.into_iter().next().unwrap()
 }
 
-fn mail(number: usize, subject: &str) -> String {
+pub(crate) fn mail(number: usize, subject: &str) -> String {
     format!(
         "Received: from x by y; Tue, 2 Jun 2026 10:{number:02}:00 +0000\r\nFrom: Zoe <zoe@example.com>\r\nTo: ada@example.com\r\n\
          Subject: {subject}\r\nMessage-ID: <{number}@example.com>\r\nDate: Tue, 2 Jun 2026 09:59:00 +0000\r\n\r\nThis is mail {number}.\r\n"
@@ -368,7 +370,7 @@ fn length(path: &Path) -> u64 {
 }
 
 /// Letters that nothing compresses much.
-fn noise(letters: usize) -> String {
+pub(crate) fn noise(letters: usize) -> String {
     let mut state = 1_u32;
     let letters = (0..letters).map(|_| {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
@@ -548,4 +550,118 @@ async fn the_audit_is_narrowed_by_who_what_and_when() {
     );
     let nobody = backed.browser.get("/audit?who=nobody&check=now").await;
     assert!(nobody.has("No entry matches") && nobody.has("Unbroken"));
+}
+
+/// Programs have the same filters, by the facts and not by words of a page.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_program_narrows_the_audit_too() {
+    let backed = Backed::with(&[mail(1, "Hello")]).await;
+    let browser = &backed.browser;
+    backed.page().await;
+    browser.make_token("auditor").await;
+    let entries = async |query: &str| {
+        let path = format!("/api/v1/audit?limit=500{query}");
+        let list = browser.program(Method::GET, &path, "").await.json();
+        list["items"].as_array().unwrap().clone()
+    };
+    let all = entries("").await;
+    let signed_in = entries("&action=signed+in").await;
+    assert!(!signed_in.is_empty() && signed_in.len() < all.len());
+    assert!(signed_in.iter().all(|entry| entry["action"] == "signed in"));
+    let actor = signed_in[0]["actor"].as_str().unwrap();
+    let of_ada = entries(&format!("&actor={actor}")).await;
+    assert!(!of_ada.is_empty() && of_ada.iter().all(|entry| entry["actor"] == actor));
+    assert_eq!(entries("&actor=somebody").await, Vec::<Value>::new());
+    let of_account = entries(&format!("&object={}", backed.account.key)).await;
+    let actions: Vec<_> = of_account.iter().map(|entry| &entry["action"]).collect();
+    assert_eq!(actions, ["looked into a folder"]);
+    let at = of_account[0]["happened_at"].as_str().unwrap();
+    let (from, until) = (format!("&from={at}"), format!("&until={at}"));
+    let (later, earlier) = (entries(&from).await, entries(&until).await);
+    assert_eq!(later.len() + earlier.len(), all.len());
+    assert!(!later.is_empty() && !earlier.is_empty());
+    let wrong = browser.program(Method::GET, "/api/v1/audit?from=yesterday", "");
+    assert_eq!(wrong.await.status, 422);
+}
+
+/// The file that a program gets is the attachment, byte for byte, and there is none beyond the last.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_program_gets_one_attachment() {
+    let with = mail(1, "Hello").replace(
+        "\r\n\r\nThis is mail 1.\r\n",
+        "\r\nMIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: text/plain\r\n\r\nSee below.\r\n\
+         --b\r\nContent-Type: application/octet-stream\r\nContent-Disposition: attachment; filename=\"../a.bin\"\r\n\
+         Content-Transfer-Encoding: base64\r\n\r\nAAEC/w==\r\n--b--\r\n",
+    );
+    let backed = Backed::with(&[with]).await;
+    let browser = &backed.browser;
+    browser.make_token("operator").await;
+    let point = backed.account.snapshot.clone().unwrap();
+    let messages = format!(
+        "/api/v1{}/messages",
+        backed.path(&format!("/restore-points/{point}"))
+    );
+    let list = browser.program(Method::GET, &messages, "").await.json();
+    let id = list["items"][0]["message"]["id"].as_str().unwrap();
+    let message = format!("{messages}/{id}");
+    let about = browser.program(Method::GET, &message, "").await.json();
+    let attached = &about["attached"];
+    assert_eq!(attached.as_array().unwrap().len(), 1, "{attached}");
+    assert_eq!(
+        (&attached[0]["number"], &attached[0]["size_bytes"]),
+        (&0.into(), &4.into())
+    );
+    let request = browser.of_program(Method::GET, &format!("{message}/attachments/0"), "");
+    let file = request.send().await.unwrap();
+    assert_eq!(file.status(), 200);
+    let disposition = file.headers()["content-disposition"].to_str().unwrap();
+    assert!(
+        disposition.starts_with("attachment;") && !disposition.contains('/'),
+        "{disposition}"
+    );
+    assert_eq!(file.bytes().await.unwrap()[..], [0, 1, 2, 255]);
+    let beyond = browser
+        .program(Method::GET, &format!("{message}/attachments/1"), "")
+        .await;
+    assert_eq!(beyond.status, 404);
+    beyond.problem();
+    assert_eq!(
+        backed.noted().await.get("downloaded an attachment"),
+        Some(&2)
+    );
+}
+
+/// What a token did last to accounts it can take back, and nobody else can.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_program_takes_back_what_it_did_to_accounts() {
+    let backed = Backed::with(&[mail(1, "Hello")]).await;
+    let browser = &backed.browser;
+    browser.make_token("operator").await;
+    let status = async || only_account(&backed.organization, backed.task).await.status;
+    let pause = format!("/api/v1/tasks/{}/accounts/pause", backed.task);
+    let send = async |path: &str, body: &str| browser.program(Method::POST, path, body).await;
+    let done = send(&pause, r#"{"all": {}}"#).await.json();
+    assert_eq!(
+        (&done["changed"], status().await),
+        (&1.into(), Status::Paused)
+    );
+    let undo = serde_json::json!({"id": done["undo"]}).to_string();
+    // Another token of the same user.
+    let first = browser.token().unwrap();
+    browser.make_token("operator").await;
+    assert_eq!(send("/api/v1/undo", &undo).await.status, 409);
+    browser.bring(Some(&first));
+    let back = send("/api/v1/undo", &undo).await;
+    assert_eq!((back.status, &back.json()["changed"]), (200, &1.into()));
+    assert_eq!(status().await, Status::Active);
+    let again = send("/api/v1/undo", &undo).await;
+    assert_eq!(again.status, 409);
+    assert!(again.problem().contains("Nothing was taken back"));
+    let nothing = send(&pause, r#"{"all": {"status": "paused"}}"#)
+        .await
+        .json();
+    assert_eq!(
+        (&nothing["changed"], nothing["undo"].is_null()),
+        (&0.into(), true)
+    );
 }
