@@ -16,6 +16,7 @@ use crate::{
     Problem, Signed, State, Who,
     attempts::TRIES_OF_A_NETWORK,
     cookies::{self, Cookies},
+    pace::Costly,
     page,
     peer::Peer,
     token::{self, Token},
@@ -185,6 +186,21 @@ pub(crate) async fn bearer(state: State, who: Who, mut request: Request, next: N
             .into_response()
         }
         Err(problem) => problem.into_response(),
+    }
+}
+
+/// Lets through who does not ask too often for what costs much (abuse 98).
+pub(crate) async fn paced(
+    state: State,
+    signed: Signed,
+    what: Costly,
+    request: Request,
+    next: Next,
+) -> Response {
+    let now = state.clock().elapsed();
+    match state.paces().take(signed.user.id, what, now) {
+        Ok(()) => next.run(request).await,
+        Err(wait) => Problem::TooOften(wait.as_secs() + 1).into_response(),
     }
 }
 

@@ -87,7 +87,7 @@ impl Problem {
             Self::Conflict(what) => (StatusCode::CONFLICT, "Not possible", what.clone()),
             Self::TooOften(seconds) => (
                 StatusCode::TOO_MANY_REQUESTS,
-                "Too many tries",
+                "Too often",
                 format!("Wait {seconds} seconds, then try again."),
             ),
             Self::Unavailable(_) => (

@@ -9,12 +9,15 @@ use axum::{
     routing::{MethodFilter, MethodRouter, on},
 };
 use catalog::Role;
+use tower_http::compression::CompressionLayer;
 use utoipa_axum::{router::UtoipaMethodRouter, routes};
 
 use crate::{
-    Problem, State,
+    Problem, Signed, State,
     api::{self, answer::problems, document::Description},
-    assets, guard, headers, health, metrics, pages,
+    assets, guard, headers, health, metrics,
+    pace::Costly,
+    pages,
     pages::wizard,
     panics,
 };
@@ -69,13 +72,30 @@ struct Route {
     handler: MethodRouter<State>,
     /// Of a row of the interface to programs.
     description: Option<Description>,
+    /// What is counted by user.
+    costs: Option<Costly>,
+}
+
+impl Route {
+    /// A user may not ask for it as often as they like.
+    fn costs(self, what: Costly) -> Self {
+        Self {
+            costs: Some(what),
+            ..self
+        }
+    }
 }
 
 /// The table.
 fn table() -> Vec<Route> {
     use Who::{Administrator, Anybody, Operator, User};
     vec![
-        get("/assets/{hash}/{name}", Anybody, assets::show),
+        // These alone are compressed: where a secret stands beside what somebody else may choose, the length would tell of it.
+        get(
+            "/assets/{hash}/{name}",
+            Anybody,
+            assets::show.layer(CompressionLayer::new()),
+        ),
         get("/sign-in", Anybody, pages::sign_in::show),
         post("/sign-in", Anybody, pages::sign_in::sign_in),
         get("/sign-up", Anybody, pages::sign_up::show),
@@ -94,7 +114,7 @@ fn table() -> Vec<Route> {
         post("/runs/{run}/stop", Operator, pages::run::stop),
         get("/restores", User, pages::runs::restores),
         get("/failures", User, pages::failures::show),
-        get("/accounts/{account}", User, pages::account::show),
+        get("/accounts/{account}", User, pages::account::show).costs(Costly::Message),
         get(
             "/accounts/{account}/restore",
             Operator,
@@ -105,27 +125,31 @@ fn table() -> Vec<Route> {
             Operator,
             pages::restore::begin,
         ),
-        get("/accounts/{account}/search", Operator, pages::search::show),
+        get("/accounts/{account}/search", Operator, pages::search::show).costs(Costly::Search),
         post(
             "/accounts/{account}/download",
             Operator,
             pages::download::zip,
-        ),
+        )
+        .costs(Costly::Zip),
         get(
             "/accounts/{account}/message/body",
             Operator,
             pages::message::body,
-        ),
+        )
+        .costs(Costly::Message),
         get(
             "/accounts/{account}/message/eml",
             Operator,
             pages::message::eml,
-        ),
+        )
+        .costs(Costly::Message),
         get(
             "/accounts/{account}/message/attachment",
             Operator,
             pages::message::attachment,
-        ),
+        )
+        .costs(Costly::Message),
         post("/undo", Operator, pages::undo::undo),
         get("/audit", User, pages::audit::show),
         get("/audit.csv", User, pages::audit::csv),
@@ -222,6 +246,7 @@ fn table() -> Vec<Route> {
         program(User, routes!(api::accounts::list_accounts)),
         program(Operator, routes!(api::accounts::activate_accounts)),
         program(Operator, routes!(api::accounts::pause_accounts)),
+        program(Operator, routes!(api::accounts::undo)),
         program(Operator, routes!(api::tasks::back_up)),
         program(User, routes!(api::tasks::list_task_runs)),
         program(User, routes!(api::runs::list_runs)),
@@ -234,11 +259,12 @@ fn table() -> Vec<Route> {
         program(User, routes!(api::failures::list_account_failures)),
         program(User, routes!(api::points::list_restore_points)),
         program(Operator, routes!(api::points::list_folders)),
-        program(Operator, routes!(api::points::list_messages)),
-        program(Operator, routes!(api::points::find_messages)),
-        program(Operator, routes!(api::points::download_messages)),
-        program(Operator, routes!(api::points::get_message)),
-        program(Operator, routes!(api::points::get_message_file)),
+        program(Operator, routes!(api::points::list_messages)).costs(Costly::Message),
+        program(Operator, routes!(api::points::find_messages)).costs(Costly::Search),
+        program(Operator, routes!(api::points::download_messages)).costs(Costly::Zip),
+        program(Operator, routes!(api::points::get_message)).costs(Costly::Message),
+        program(Operator, routes!(api::points::get_message_file)).costs(Costly::Message),
+        program(Operator, routes!(api::points::get_attachment)).costs(Costly::Message),
         program(Operator, routes!(api::restores::restore)),
         program(User, routes!(api::failures::list_failures)),
         program(User, routes!(api::audit::list_audit)),
@@ -262,8 +288,18 @@ pub(crate) fn descriptions() -> impl Iterator<Item = (Who, Description)> {
 /// `into_make_service_with_connect_info`, as [`crate::serve`] does.
 pub fn router(state: State) -> Router {
     let (mut console, mut programs) = (Router::new(), Router::new());
-    for Route { info, handler, .. } in table() {
-        let who = info.who;
+    for row in table() {
+        let (who, info) = (row.info.who, row.info);
+        let handler = match row.costs {
+            None => row.handler,
+            Some(what) => {
+                let paced = move |state: State, signed: Signed, request: Request, next: Next| {
+                    guard::paced(state, signed, what, request, next)
+                };
+                let paced = from_fn_with_state(state.clone(), paced);
+                row.handler.route_layer(paced)
+            }
+        };
         if let Some(path) = info.path.strip_prefix(API) {
             let allowed = from_fn_with_state(
                 state.clone(),
@@ -330,6 +366,7 @@ fn program(who: Who, (schemas, paths, handler): UtoipaMethodRouter<State>) -> Ro
         info: RouteInfo { method, path, who },
         handler,
         description: Some(Description { schemas, paths }),
+        costs: None,
     }
 }
 
@@ -356,5 +393,6 @@ fn route<T: 'static>(
         },
         handler: on(filter, handler),
         description: None,
+        costs: None,
     }
 }

@@ -19,7 +19,9 @@ use crate::{
     drafts::Drafts,
     looks::Looks,
     metrics::Requests,
+    pace::Paces,
     password::Passwords,
+    slots::Slots,
     token::{Token, random_bytes},
     undo::Undos,
 };
@@ -83,6 +85,8 @@ struct Inner {
     set_up_code: SetUpCode,
     founding: Mutex<()>,
     attempts: Attempts,
+    paces: Paces,
+    zips: Slots,
     passwords: Passwords,
     requests: Requests,
 }
@@ -119,6 +123,8 @@ impl State {
             set_up_code: SetUpCode::random(),
             founding: Mutex::default(),
             attempts: Attempts::default(),
+            paces: Paces::default(),
+            zips: Slots::default(),
             passwords: Passwords::new().map_err(|_| SettingsError::Passwords)?,
             requests: Requests::default(),
         })))
@@ -223,6 +229,15 @@ impl State {
 
     pub(crate) fn attempts(&self) -> &Attempts {
         &self.0.attempts
+    }
+
+    pub(crate) fn paces(&self) -> &Paces {
+        &self.0.paces
+    }
+
+    /// Room for ZIPs in the making.
+    pub(crate) fn zips(&self) -> &Slots {
+        &self.0.zips
     }
 
     pub(crate) fn passwords(&self) -> &Passwords {

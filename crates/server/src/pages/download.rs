@@ -29,6 +29,8 @@ use crate::{
 const MESSAGES_MAX: u64 = 20_000;
 /// Bytes that are ready before the browser has taken them.
 const BUFFER_BYTES: usize = 256 * 1024;
+/// Whoever has too many under way is told to wait so long: the shortest take as long.
+const SLOT_WAIT_S: u64 = 10;
 /// In the ZIP: what is not.
 const MISSING: &str = "Not in this ZIP.txt";
 
@@ -97,6 +99,8 @@ pub(crate) async fn begin(
         let what = "No message is selected. Go back and tick the messages to download.";
         return Err(Problem::Invalid(what.to_owned()));
     }
+    let slot = state.zips().take(signed.user.id);
+    let slot = slot.ok_or(Problem::TooOften(SLOT_WAIT_S))?;
     let organization = signed.organization.id();
     let archive = state.service().archive(organization, row.key, Some(point));
     let archive = archive.await?;
@@ -122,7 +126,12 @@ pub(crate) async fn begin(
         )
         .await?;
     let (writer, reader) = tokio::io::duplex(BUFFER_BYTES);
-    let work = AbortOnDropHandle::new(tokio::spawn(write(archive, entries, writer)));
+    let work = async move {
+        let written = write(archive, entries, writer).await;
+        drop(slot);
+        written
+    };
+    let work = AbortOnDropHandle::new(tokio::spawn(work));
     // After the last byte it shows whether it was the last.
     let end = stream::once(work).filter_map(async |ended| match ended {
         Ok(Ok(())) => None,

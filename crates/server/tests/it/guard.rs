@@ -142,6 +142,43 @@ async fn every_answer_has_its_headers() {
     }
 }
 
+/// The console's own files travel compressed. Pages do not: the token of their forms stands beside what somebody else may choose, and the length would
+/// tell of it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn only_what_holds_no_secret_is_compressed() {
+    let stage = Stage::start().await;
+    let (_tenant, browser) = stage.signed_in("ada").await;
+    let ask = async |path: &str| {
+        let request = browser.request(Method::GET, path);
+        browser
+            .send(request.header("accept-encoding", "gzip"))
+            .await
+    };
+    let home = ask("/").await;
+    assert_eq!((home.status, home.header("content-encoding")), (200, ""));
+    let (_, sheet) = home.text.split_once("href=\"/assets/").unwrap();
+    let sheet = format!("/assets/{}", sheet.split('"').next().unwrap());
+    let plain = browser.get(&sheet).await;
+    let client = reqwest::Client::builder().no_proxy().no_gzip();
+    let request = client.build().unwrap().get(format!("{}{sheet}", stage.url));
+    let request = request.header("accept-encoding", "gzip");
+    let answer = request.send().await.unwrap();
+    assert_eq!(answer.headers()["content-encoding"], "gzip");
+    assert_eq!(answer.headers()["vary"], "accept-encoding");
+    assert!(
+        answer.headers()["cache-control"]
+            .to_str()
+            .unwrap()
+            .contains("immutable")
+    );
+    let packed = answer.bytes().await.unwrap();
+    assert!(
+        packed.len() * 3 < plain.text.len(),
+        "{} bytes",
+        packed.len()
+    );
+}
+
 /// abuse 99.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_path_leads_out_of_the_assets() {
