@@ -47,6 +47,10 @@ pub(crate) struct Size {
     pub(crate) points: u64,
     /// Entries of the audit.
     pub(crate) audit: usize,
+    /// Other mailboxes, which are backed up while pages are asked for.
+    pub(crate) others: usize,
+    /// Messages that come into each of them between two backups.
+    pub(crate) arriving: usize,
 }
 
 impl Size {
@@ -57,6 +61,8 @@ impl Size {
         messages: 100_000,
         points: 28,
         audit: 20_000,
+        others: 32,
+        arriving: 250,
     };
     /// A twentieth.
     pub(crate) const SMOKE: Self = Self {
@@ -65,6 +71,8 @@ impl Size {
         messages: 5_000,
         points: 2,
         audit: 1_000,
+        others: 2,
+        arriving: 20,
     };
 }
 
@@ -80,10 +88,35 @@ pub(crate) struct Filled {
     pub(crate) account: AccountKey,
     /// An account with failures.
     pub(crate) failing: AccountKey,
+    /// The accounts that are backed up while pages are asked for, with their mailboxes' names.
+    pub(crate) others: Vec<(AccountKey, String)>,
+    /// Messages that come into each of them between two backups.
+    pub(crate) arriving: usize,
+    /// By which it is had backed up: it does no work itself.
+    pub(crate) service: Service,
+    pub(crate) organization: OrganizationId,
     /// What `keepwell serve` finds where Microsoft is.
-    _microsoft: Running,
+    pub(crate) microsoft: Running,
 }
 
+/// Where the catalog is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, clap::ValueEnum)]
+pub(crate) enum Database {
+    Sqlite,
+    Postgres,
+}
+
+impl Database {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Sqlite => "SQLite",
+            Self::Postgres => "PostgreSQL",
+        }
+    }
+}
+
+/// What the other mailboxes' names begin with.
+const OTHER: &str = "busy";
 /// Of 50 accounts one is partial, with so many failures; of 100 one fails.
 const FAILURES: usize = 20;
 const A_DAY: SignedDuration = SignedDuration::from_hours(24);
@@ -91,16 +124,23 @@ const A_DAY: SignedDuration = SignedDuration::from_hours(24);
 const LEASE: Duration = Duration::from_secs(3_600);
 
 /// Fills an empty folder.
-pub(crate) async fn fill(folder: &Path, size: Size) -> anyhow::Result<Filled> {
+pub(crate) async fn fill(folder: &Path, size: Size, database: Database) -> anyhow::Result<Filled> {
     let nothing = tempfile::tempdir()?;
-    let world = World::new().mail("ada", nothing.path());
+    let mut world = World::new().mail("ada", nothing.path());
+    for number in 0..size.others {
+        world = world.mail(&format!("{OTHER}{number}"), nothing.path());
+    }
     let microsoft = Emulator::start(emulator::Settings::new(world)).await?;
     let key = ServerKey::random();
     write_key(&folder.join("server.key"), &key)?;
-    let database = folder.join("keepwell.db");
+    let file = folder.join("keepwell.db");
+    let address = match database {
+        Database::Sqlite => file.display().to_string(),
+        Database::Postgres => testkit::postgres::database().context("a server")?,
+    };
     let settings = Settings {
         data: folder.join("data"),
-        database: database.display().to_string(),
+        database: address.clone(),
         cloud: Cloud::at(&microsoft.base_url)?,
         instance: "bench".to_owned(),
         clock: SystemClock::shared(),
@@ -113,15 +153,15 @@ pub(crate) async fn fill(folder: &Path, size: Size) -> anyhow::Result<Filled> {
         true => tempfile::tempdir_in(memory)?,
         false => tempfile::tempdir()?,
     };
-    let quick_database = quick.path().join("keepwell.db");
-    let service = Service::open(
-        Settings {
-            database: quick_database.display().to_string(),
+    let quick_file = quick.path().join("keepwell.db");
+    let quick_settings = match database {
+        Database::Sqlite => Settings {
+            database: quick_file.display().to_string(),
             ..settings.clone()
         },
-        key.clone(),
-    )
-    .await?;
+        Database::Postgres => settings.clone(),
+    };
+    let service = Service::open(quick_settings, key.clone()).await?;
     let customer = Customer::new(&service, &microsoft).await?;
     let account = customer.only_account().await?;
     customer.note_others(size.accounts).await?;
@@ -134,16 +174,21 @@ pub(crate) async fn fill(folder: &Path, size: Size) -> anyhow::Result<Filled> {
         .note_much(size.audit, service.clock().now())
         .await?;
     let failing = customer.some_failing().await?;
+    let others = customer.others().await?;
     let Customer {
         task, connection, ..
     } = customer;
     let organization = customer.of.id();
     service.catalog().clone().close().await;
     drop(service);
-    fs::copy(&quick_database, &database)?;
+    match database {
+        Database::Sqlite => _ = fs::copy(&quick_file, &file)?,
+        Database::Postgres => testkit::postgres::sync(),
+    }
     for point in 0..size.points {
         let share = |points: u64| (size.messages as u64 * points / size.points) as usize;
-        deliver(&microsoft, size.messages, share(point)..share(point + 1))?;
+        let some = share(point)..share(point + 1);
+        deliver(&microsoft, "ada", size.messages, some)?;
         // A service that stays open keeps within what Microsoft allows in ten minutes, which is less than all of it.
         let service = Service::open(settings.clone(), key.clone()).await?;
         back_up(&service, organization, task, account).await?;
@@ -160,7 +205,7 @@ pub(crate) async fn fill(folder: &Path, size: Size) -> anyhow::Result<Filled> {
     fs::write(
         &config,
         format!(
-            "data = {:?}\ndatabase = {database:?}\nkey_file = {:?}\ncloud = {{ emulator = {:?} }}\n[http]\nlisten = \"127.0.0.1:0\"\n",
+            "data = {:?}\ndatabase = {address:?}\nkey_file = {:?}\ncloud = {{ emulator = {:?} }}\n[http]\nlisten = \"127.0.0.1:0\"\n",
             folder.join("data"),
             folder.join("server.key"),
             microsoft.base_url
@@ -173,7 +218,11 @@ pub(crate) async fn fill(folder: &Path, size: Size) -> anyhow::Result<Filled> {
         run: last.context("a day at least")?,
         account,
         failing,
-        _microsoft: microsoft,
+        others,
+        arriving: size.arriving,
+        service: Service::open(settings, key).await?,
+        organization,
+        microsoft,
     })
 }
 
@@ -185,7 +234,12 @@ fn write_key(file: &Path, key: &ServerKey) -> anyhow::Result<()> {
 }
 
 /// Lets some of so many mails arrive, which take five years for it, half of them in the inbox.
-fn deliver(microsoft: &Running, messages: usize, some: Range<usize>) -> anyhow::Result<()> {
+pub(crate) fn deliver(
+    microsoft: &Running,
+    to: &str,
+    messages: usize,
+    some: Range<usize>,
+) -> anyhow::Result<()> {
     const WORDS: [&str; 12] = [
         "budget", "agenda", "invoice", "meeting", "contract", "delivery", "figures", "draft",
         "deadline", "client", "costs", "answer",
@@ -193,7 +247,7 @@ fn deliver(microsoft: &Running, messages: usize, some: Range<usize>) -> anyhow::
     const FOLDERS: [&str; 4] = ["archive", "sentitems", "deleteditems", "junkemail"];
     const YEARS: SignedDuration = SignedDuration::from_hours(5 * 365 * 24);
     let (tenant, now) = (microsoft.tenant(), microsoft.now());
-    let user = tenant.user(&format!("ada@{}", tenant.domain));
+    let user = tenant.user(&format!("{to}@{}", tenant.domain));
     let mailbox = user.and_then(|user| tenant.mailbox(user.id));
     let mailbox = mailbox.context("a mailbox")?;
     let mut mailbox = mailbox.lock().map_err(|_| anyhow!("poisoned"))?;
@@ -283,6 +337,19 @@ impl Customer {
 
     async fn only_account(&self) -> anyhow::Result<AccountKey> {
         self.first(&AccountFilter::default()).await
+    }
+
+    async fn others(&self) -> anyhow::Result<Vec<(AccountKey, String)>> {
+        let those = AccountFilter {
+            text: Some(OTHER.to_owned()),
+            ..AccountFilter::default()
+        };
+        let (sort, direction) = (AccountSort::Name, Direction::Ascending);
+        let page = self
+            .of
+            .accounts(self.task, &those, sort, direction, None, 500);
+        let found = page.await?.rows.into_iter();
+        Ok(found.map(|account| (account.key, account.name)).collect())
     }
 
     async fn some_failing(&self) -> anyhow::Result<AccountKey> {

@@ -1,7 +1,7 @@
 //! How fast the console answers, and how much memory it takes, for an organization with 10,000 accounts, one of which has 100,000 messages.
 //!
 //! The organization is made by the product's own functions ([`fill`]), then `keepwell serve`, a process of its own, is asked for every page as a
-//! browser asks ([`visit`]). Figures in seconds are for a person to read on an idle machine; a failed limit on bytes or memory is an error everywhere.
+//! browser asks ([`visit`]), while it backs up other mailboxes ([`busy`]); all of it on SQLite and then on PostgreSQL. Figures in seconds are for a person to read on an idle machine; a failed limit on bytes or memory is an error everywhere.
 //! It is apart from `bench` because it needs the control plane, which nothing that measures the repository is to be linked with.
 
 #![expect(
@@ -14,12 +14,16 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::ExitCode,
+    sync::Arc,
 };
 
 use anyhow::Context;
+use busy::Busy;
 use clap::Parser;
+use fill::Database;
 
 mod browser;
+mod busy;
 mod fill;
 mod instance;
 mod report;
@@ -44,8 +48,14 @@ struct Arguments {
     /// Fills this folder, says how to serve it and how to sign in, and waits until the standard input ends, for whoever looks for what is slow.
     #[arg(long, value_name = "DIR")]
     keep: Option<PathBuf>,
-    /// Replace the measured section of docs/bench.md.
+    /// Of the databases only this one.
     #[arg(long)]
+    only: Option<Database>,
+    /// Waits for a line on the standard input before it measures, for whoever makes the machine quiet.
+    #[arg(long)]
+    wait: bool,
+    /// Replace the measured section of docs/bench.md.
+    #[arg(long, conflicts_with = "only")]
     write: bool,
 }
 
@@ -71,7 +81,9 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Runtime::new()?;
     if let Some(folder) = &arguments.keep {
         fs::create_dir_all(folder)?;
-        let filled = runtime.block_on(fill::fill(&folder.canonicalize()?, size))?;
+        let database = arguments.only.unwrap_or(Database::Sqlite);
+        let folder = folder.canonicalize()?;
+        let filled = runtime.block_on(fill::fill(&folder, size, database))?;
         println!(
             "{} serve --config {}\naddress {} password {}",
             arguments.keepwell.display(),
@@ -83,17 +95,32 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
         return Ok(());
     }
     fs::create_dir_all(&arguments.folder)?;
-    let folder = tempfile::Builder::new()
-        .prefix("console-")
-        .tempdir_in(arguments.folder.canonicalize()?)?;
-    let filled = runtime.block_on(fill::fill(folder.path(), size))?;
+    let mut places = Vec::new();
+    for database in [Database::Sqlite, Database::Postgres] {
+        if arguments.only.is_some_and(|only| only != database) {
+            continue;
+        }
+        let folder = tempfile::Builder::new()
+            .prefix("console-")
+            .tempdir_in(arguments.folder.canonicalize()?)?;
+        let filled = runtime.block_on(fill::fill(folder.path(), size, database))?;
+        println!("{} is filled", database.name());
+        places.push((database, folder, Arc::new(filled)));
+    }
+    if arguments.wait {
+        std::io::stdin().read_line(&mut String::new())?;
+    }
     let mut report = report::Report::default();
     let starts = if arguments.smoke { 1 } else { 5 };
-    instance::measure(&arguments.keepwell, &filled.config, starts, &mut report)?;
-    let instance = instance::Instance::start(&arguments.keepwell, &filled.config)?;
-    visit::measure(&instance, &filled, requests, &mut report)?;
-    instance.measure_after(&mut report)?;
-    drop(instance);
+    for (database, _folder, filled) in &places {
+        report.begin(database.name());
+        instance::measure(&arguments.keepwell, &filled.config, starts, &mut report)?;
+        let instance = instance::Instance::start(&arguments.keepwell, &filled.config)?;
+        let busy = Busy::begin(&runtime, filled);
+        visit::measure(&instance, filled, requests, &mut report)?;
+        report.beside(busy.end(&runtime)?);
+        instance.measure_after(&mut report)?;
+    }
     if arguments.write {
         report
             .write(Path::new("docs/bench.md"), size, requests)

@@ -5,16 +5,21 @@ use std::{fmt::Write, fs, path::Path};
 use anyhow::{Context, bail};
 use model::{Clock, SystemClock};
 
-use crate::fill::Size;
+use crate::{busy::Amount, fill::Size};
 
 /// Between these lines of docs/bench.md is what was measured.
 const BEGIN: &str = "<!-- cargo xtask bench-console --write: from here -->";
 const END: &str = "<!-- cargo xtask bench-console: to here -->";
 
+/// The same figures for each database.
 #[derive(Default)]
-pub(crate) struct Report {
+pub(crate) struct Report(Vec<Part>);
+
+struct Part {
+    database: &'static str,
     aims: Vec<Aim>,
     pages: Vec<PageFigures>,
+    beside: Option<Amount>,
 }
 
 struct Aim {
@@ -35,6 +40,22 @@ pub(crate) struct PageFigures {
 }
 
 impl Report {
+    /// What follows is with this database.
+    pub(crate) fn begin(&mut self, database: &'static str) {
+        println!("{database}");
+        self.0.push(Part {
+            database,
+            aims: Vec::new(),
+            pages: Vec::new(),
+            beside: None,
+        });
+    }
+
+    fn part(&mut self) -> &mut Part {
+        let last = self.0.last_mut();
+        last.expect("it was begun")
+    }
+
     /// Notes what a figure that depends on the machine's speed should be at most.
     pub(crate) fn speed(&mut self, what: &str, figure: f64, unit: &'static str, most: f64) {
         self.aim(what, figure, unit, most, true);
@@ -53,27 +74,42 @@ impl Report {
             most,
             timed,
         };
-        println!("{}", aim.row());
-        self.aims.push(aim);
+        println!("{what}: {}, at most {most} {unit}", aim.figure());
+        self.part().aims.push(aim);
     }
 
     pub(crate) fn page(&mut self, page: PageFigures) {
-        println!("{}", page.row());
-        self.pages.push(page);
+        let PageFigures {
+            name,
+            p50_ms,
+            p95_ms,
+            bytes,
+        } = &page;
+        println!("{name}: {p50_ms:.1} ms, {p95_ms:.1} ms, {bytes} bytes");
+        self.part().pages.push(page);
+    }
+
+    /// What was backed up while pages were asked for.
+    pub(crate) fn beside(&mut self, amount: Amount) {
+        println!("{} messages in {:.0} s", amount.messages, amount.seconds);
+        self.part().beside = Some(amount);
     }
 
     /// The slowest of the pages in the time that 95 of 100 requests keep within.
-    pub(crate) fn slowest(&self) -> f64 {
-        self.pages
-            .iter()
-            .map(|page| page.p95_ms)
-            .fold(0.0, f64::max)
+    pub(crate) fn slowest(&mut self) -> f64 {
+        let pages = self.part().pages.iter();
+        pages.map(|page| page.p95_ms).fold(0.0, f64::max)
     }
 
     /// Errors when a limit that holds on every machine was not kept.
     pub(crate) fn verdict(&self) -> anyhow::Result<()> {
-        let broken = self.aims.iter().filter(|aim| !aim.timed && !aim.is_met());
-        let broken: Vec<_> = broken.map(Aim::row).collect();
+        let mut broken = Vec::new();
+        for part in &self.0 {
+            let aims = part.aims.iter().filter(|aim| !aim.timed && !aim.is_met());
+            broken.extend(
+                aims.map(|aim| format!("{}: {}: {}", part.database, aim.what, aim.figure())),
+            );
+        }
         if !broken.is_empty() {
             bail!("{}", broken.join("; "));
         }
@@ -86,21 +122,60 @@ impl Report {
         let (before, rest) = text.split_once(BEGIN).context("no place for it")?;
         let (_, after) = rest.split_once(END).context("no place for it")?;
         let mut measured = format!(
-            "Measured on {}, on the machine that is named above, with {} accounts in a task, {} days of history and {} messages in an account's restore point; {requests} requests for each page.\n\n\
-            | aim | wanted | measured | |\n|---|---|---|---|\n",
+            "Measured on {}, on the machine that is named above, with {} accounts in a task, {} days of history and {} messages in an account's restore point; {requests} requests for each page.",
             SystemClock::new().now().strftime("%-d %B %Y"),
             size.accounts,
             size.days,
             size.messages,
         );
-        for aim in &self.aims {
-            let _ = writeln!(measured, "{}", aim.row());
+        for part in &self.0 {
+            if let Some(Amount { messages, seconds }) = &part.beside {
+                let rate = *messages as f64 / seconds;
+                let database = part.database;
+                let _ = write!(
+                    measured,
+                    " With {database} {rate:.0} messages a second were backed up beside."
+                );
+            }
         }
-        measured.push_str(
-            "\n| page | 50 of 100 within, ms | 95 of 100 within, ms | kB |\n|---|---|---|---|\n",
+        let names: Vec<_> = self.0.iter().map(|part| part.database).collect();
+        let _ = writeln!(
+            measured,
+            "\n\n| aim | wanted | {} |\n|---|---|{}",
+            names.join(" | "),
+            "---|".repeat(names.len())
         );
-        for page in &self.pages {
-            let _ = writeln!(measured, "{}", page.row());
+        let first = self.0.first().context("a database")?;
+        for (
+            number,
+            Aim {
+                what, unit, most, ..
+            },
+        ) in first.aims.iter().enumerate()
+        {
+            let _ = write!(measured, "| {what} | at most {most} {unit} |");
+            for aim in self.0.iter().filter_map(|part| part.aims.get(number)) {
+                let not = if aim.is_met() { "" } else { ", **not met**" };
+                let _ = write!(measured, " {}{not} |", aim.figure());
+            }
+            measured.push('\n');
+        }
+        let _ = write!(measured, "\n| page | kB |");
+        for name in &names {
+            let _ = write!(measured, " {name}: 50 of 100 within, ms | 95 of 100 |");
+        }
+        let _ = writeln!(measured, "\n|---|---|{}", "---|---|".repeat(names.len()));
+        for (number, page) in first.pages.iter().enumerate() {
+            let _ = write!(
+                measured,
+                "| {} | {:.1} |",
+                page.name,
+                page.bytes as f64 / 1e3
+            );
+            for page in self.0.iter().filter_map(|part| part.pages.get(number)) {
+                let _ = write!(measured, " {:.1} | {:.1} |", page.p50_ms, page.p95_ms);
+            }
+            measured.push('\n');
         }
         fs::write(path, format!("{before}{BEGIN}\n\n{measured}\n{END}{after}"))?;
         Ok(())
@@ -112,28 +187,7 @@ impl Aim {
         self.figure <= self.most
     }
 
-    fn row(&self) -> String {
-        let Self {
-            what,
-            figure,
-            unit,
-            most,
-            ..
-        } = self;
-        let met = if self.is_met() { "met" } else { "**not met**" };
-        format!("| {what} | at most {most} {unit} | {figure:.1} {unit} | {met} |")
-    }
-}
-
-impl PageFigures {
-    fn row(&self) -> String {
-        let Self {
-            name,
-            p50_ms,
-            p95_ms,
-            bytes,
-        } = self;
-        let kilobytes = *bytes as f64 / 1e3;
-        format!("| {name} | {p50_ms:.1} | {p95_ms:.1} | {kilobytes:.1} |")
+    fn figure(&self) -> String {
+        format!("{:.1} {}", self.figure, self.unit)
     }
 }
