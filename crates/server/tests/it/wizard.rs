@@ -284,7 +284,8 @@ async fn the_script_registers_an_app_that_signs_in_with_the_certificate() {
     let (tenant, browser) = stage.signed_in("ada").await;
     let mut walker = Walker::start(&stage, &microsoft, browser).await;
     let page = walker.browser.get(&walker.path("authenticate")).await.text;
-    let (_, script) = page.split_once("id=\"script\">").unwrap();
+    let (_, script) = page.split_once("id=\"script\"").unwrap();
+    let (_, script) = script.split_once('>').unwrap();
     let script = unescape(script.split("</pre>").next().unwrap());
     // For whoever registers by hand there is the same as a file.
     let file = walker.browser.get(&walker.path("certificate")).await.text;
