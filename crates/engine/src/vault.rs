@@ -12,6 +12,7 @@
 //! and no password is stored anywhere (docs/adr/0005).
 
 use std::{
+    ffi::OsStr,
     fmt, fs, io,
     io::Write,
     path::{Path, PathBuf},
@@ -31,6 +32,9 @@ use crate::{Error, Result};
 
 /// Sets these passwords apart from whatever else may one day be derived from the same keys.
 const PASSWORD_INFO: &[u8] = b"keepwell repository password 1";
+
+/// Of the files in `accounts/`.
+const RECORD_VERSION: u32 = 1;
 
 /// An opened data folder.
 #[derive(Clone, Debug)]
@@ -252,7 +256,7 @@ impl Vault {
             }
         };
         let record = AccountFile {
-            version: 1,
+            version: RECORD_VERSION,
             account: account.clone(),
             secret,
             repository,
@@ -264,7 +268,7 @@ impl Vault {
     /// have made a repository with it already (abuse 17, survival 184).
     fn enter(&self, account: &Account, path: &Path) -> Result<()> {
         let record = AccountFile {
-            version: 1,
+            version: RECORD_VERSION,
             account: account.clone(),
             secret: Zeroizing::new(HEXLOWER.encode(&random()?.0)),
             repository: None,
@@ -298,7 +302,7 @@ impl Vault {
             return Err(Error::Gone(self.repository_path(&account.id)));
         }
         let record = AccountFile {
-            version: 1,
+            version: RECORD_VERSION,
             account: account.clone(),
             secret: Zeroizing::new(HEXLOWER.encode(secret)),
             repository: None,
@@ -433,7 +437,19 @@ fn has_repository(folder: &Path) -> bool {
 
 fn read_account(path: &Path) -> Result<AccountFile> {
     let text = Zeroizing::new(fs::read(path).map_err(file(path, "read"))?);
-    serde_json::from_slice(&text).map_err(|error| damaged(path, &error))
+    let record: AccountFile =
+        serde_json::from_slice(&text).map_err(|error| damaged(path, &error))?;
+    if record.version != RECORD_VERSION {
+        return Err(damaged(
+            path,
+            &"it is of a version that this program does not know; update it",
+        ));
+    }
+    // A file in another's place would make one account's repository another's.
+    if path.file_stem() != Some(OsStr::new(record.account.id.as_str())) {
+        return Err(damaged(path, &"it is another account's"));
+    }
+    Ok(record)
 }
 
 fn parse_key(text: &str, path: &Path) -> Result<Key> {

@@ -1,4 +1,4 @@
-//! The kill matrix: for every operation, a worker is killed at every boundary, and [`judge`] looks at what is left.
+//! The kill matrix: for every operation, a worker is killed at every boundary, or the call there fails, and [`judge`] looks at what is left.
 
 use std::{
     collections::BTreeMap,
@@ -22,7 +22,7 @@ use crate::{
     harm,
     judge::{self, Truth},
     mailbox::{self, Shown},
-    strace::{self, Boundary, FILE_CALLS, SOCKET_CALLS},
+    strace::{self, Boundary, Disturbance, FILE_CALLS, SOCKET_CALLS},
     worker::Worker,
 };
 
@@ -50,12 +50,15 @@ pub enum Operation {
     Restore,
 }
 
-/// Which workers are killed.
+/// Which workers are disturbed, and how.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct Plan {
     /// Only in this operation; in all when none is named.
     #[arg(long, value_enum)]
     pub operation: Option<Operation>,
+    /// What is done to them there.
+    #[arg(long, value_enum, default_value = "kill")]
+    pub by: Disturbance,
     /// Only so many, chosen at random, of each operation about as many; at every boundary when no number is named.
     #[arg(long)]
     pub points: Option<usize>,
@@ -75,7 +78,7 @@ struct Tally {
     /// By call.
     boundaries: BTreeMap<String, usize>,
     hidden: usize,
-    killed: usize,
+    there: usize,
     elsewhere: usize,
     ended: usize,
     took: Duration,
@@ -92,10 +95,10 @@ struct Prepared {
     boundaries: Vec<Boundary>,
 }
 
-/// Where a worker was killed.
+/// Where a worker was disturbed.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Hit {
-    /// At the boundary.
+    /// At the boundary, or in another thread at the same time as there.
     There,
     /// At another call of the same name.
     Elsewhere,
@@ -123,6 +126,9 @@ pub async fn run(plan: &Plan, worker: &Worker) -> Result<Report> {
         let tally = report.operations.entry(prepared.operation).or_default();
         let prepared = Arc::new(prepared);
         for (number, boundary) in prepared.boundaries.iter().enumerate() {
+            if !plan.by.suits(&boundary.call) {
+                continue;
+            }
             *tally.boundaries.entry(boundary.call.clone()).or_default() += 1;
             match boundary.hidden {
                 true => tally.hidden += 1,
@@ -142,6 +148,7 @@ pub async fn run(plan: &Plan, worker: &Worker) -> Result<Report> {
         points.truncate(most);
     }
     let permits = Arc::new(Semaphore::new(AT_ONCE));
+    let by = plan.by;
     let mut running = JoinSet::new();
     for (prepared, number) in points {
         let (ground, worker) = (Arc::clone(&ground), worker.clone());
@@ -149,7 +156,7 @@ pub async fn run(plan: &Plan, worker: &Worker) -> Result<Report> {
         let runtime = tokio::runtime::Handle::current();
         running.spawn_blocking(move || {
             let _permit = permit;
-            runtime.block_on(point(&ground, &worker, &prepared, number))
+            runtime.block_on(point(&ground, &worker, &prepared, by, number))
         });
         while let Some(point) = running.try_join_next() {
             report.add(point??);
@@ -188,6 +195,14 @@ async fn prepare(
     let vault = Vault::open(&grown)?;
     ground.back_up(&vault).await?;
     let all = judge::held(ground, &vault).await?;
+    let grown_by = all.iter().filter(|(id, _)| !before.contains_key(id));
+    for (id, held) in &before {
+        ensure!(all.get(id) == Some(held), "the first snapshot is another");
+    }
+    for (_, held) in grown_by {
+        let found = mailbox::differences(held, &now);
+        ensure!(found.is_empty(), "the second backup: {found:?}");
+    }
     let unnoted = ground.place("unnoted");
     folder::copy(&filled, &unnoted)?;
     forget_note(&ground.account_file(&unnoted))?;
@@ -295,11 +310,12 @@ fn text(path: &Path) -> Result<String> {
     Ok(text.to_owned())
 }
 
-/// Kills a worker at one boundary and judges what is left.
+/// Disturbs a worker at one boundary and judges what is left.
 async fn point(
     ground: &Ground,
     worker: &Worker,
     prepared: &Prepared,
+    by: Disturbance,
     number: usize,
 ) -> Result<Point> {
     let clock = SystemClock::new();
@@ -307,7 +323,7 @@ async fn point(
     let mut attempt = 0;
     let (name, data, hit) = loop {
         let name = format!("{number}-{attempt}");
-        let (data, hit) = kill(ground, worker, prepared, boundary, &name)?;
+        let (data, hit) = disturb(ground, worker, prepared, by, boundary, &name)?;
         attempt += 1;
         if hit != Hit::There && attempt < ATTEMPTS {
             fs::remove_dir_all(&data)?;
@@ -323,7 +339,7 @@ async fn point(
         Operation::Repair => judge::repair(ground, &data, &prepared.truth).await,
         _ => judge::backup(ground, &data, &prepared.truth).await,
     };
-    judged.with_context(|| format!("{:?}: {hit:?} at {boundary:?}", prepared.operation))?;
+    judged.with_context(|| format!("{:?}: {by:?}: {hit:?} at {boundary:?}", prepared.operation))?;
     fs::remove_dir_all(&data)?;
     Ok(Point {
         operation: prepared.operation,
@@ -332,24 +348,27 @@ async fn point(
     })
 }
 
-/// Kills a worker; gives the data folder and where it happened.
-fn kill(
+/// Disturbs a worker; gives the data folder and where it happened.
+fn disturb(
     ground: &Ground,
     worker: &Worker,
     prepared: &Prepared,
+    by: Disturbance,
     boundary: &Boundary,
     name: &str,
 ) -> Result<(PathBuf, Hit)> {
     let data = prepared.copy(ground, name)?;
     let command = prepared.command(ground, worker, &data, name)?;
     let log = ground.place(&format!("{:?}-{name}.log", prepared.operation));
-    let killed_at = strace::kill_at(boundary, &log, &command)?;
+    let hits = strace::disturb(by, boundary, &log, &command)?;
     fs::remove_file(&log)?;
     let (_, to) = prepared.calls(&data)?;
-    let hit = match killed_at {
-        Some(hit) if hit.what.contains(&to) => Hit::There,
-        Some(_) => Hit::Elsewhere,
-        None => Hit::Nowhere,
+    let hit = if hits.is_empty() {
+        Hit::Nowhere
+    } else if hits.iter().any(|hit| hit.what.contains(&to)) {
+        Hit::There
+    } else {
+        Hit::Elsewhere
     };
     Ok((data, hit))
 }
@@ -359,16 +378,16 @@ impl Report {
         let tally = self.operations.entry(point.operation).or_default();
         tally.took += point.took;
         match point.hit {
-            Hit::There => tally.killed += 1,
+            Hit::There => tally.there += 1,
             Hit::Elsewhere => tally.elsewhere += 1,
             Hit::Nowhere => tally.ended += 1,
         }
     }
 
-    /// How many workers were killed where it was meant.
+    /// How many workers were disturbed where it was meant.
     #[must_use]
-    pub fn killed(&self) -> usize {
-        self.operations.values().map(|tally| tally.killed).sum()
+    pub fn there(&self) -> usize {
+        self.operations.values().map(|tally| tally.there).sum()
     }
 }
 
@@ -378,12 +397,12 @@ impl fmt::Display for Report {
             let Tally {
                 boundaries,
                 hidden,
-                killed,
+                there,
                 elsewhere,
                 ended,
                 took,
             } = tally;
-            let points = killed + elsewhere + ended;
+            let points = there + elsewhere + ended;
             writeln!(
                 f,
                 "{operation:?}: {} boundaries {boundaries:?}, {hidden} of them hidden",
@@ -391,7 +410,7 @@ impl fmt::Display for Report {
             )?;
             writeln!(
                 f,
-                "  {points} workers: {killed} killed there, {elsewhere} at another call, {ended} came to their end; {:.1} s for each",
+                "  {points} workers: {there} disturbed there, {elsewhere} at another call, {ended} not at all; {:.1} s for each",
                 took.as_secs_f64() / points.max(1) as f64
             )?;
         }

@@ -1,6 +1,6 @@
-//! Counts the system calls by which a worker changes what is on the disk or at the source, and kills it at one of them.
+//! Counts the system calls by which a worker changes what is on the disk or at the source, and kills it at one of them or lets that one fail.
 //!
-//! A kill happens on entering a call, so that the call is not made: what is left is what the calls before it did. strace counts calls by kind and by
+//! Either happens on entering a call, so that the call is not made: what is left is what the calls before it did. strace counts calls by kind and by
 //! thread. Workers therefore use one thread for files, so that a count names a boundary; in [`Boundary::hidden`] are those that a count cannot name.
 
 use std::{
@@ -13,6 +13,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
+use clap::ValueEnum;
 
 /// The calls that change files.
 pub const FILE_CALLS: &str = "fsync,fdatasync,rename,renameat,renameat2,link,linkat,unlink,unlinkat,write,pwrite64,mkdir,mkdirat";
@@ -21,6 +22,27 @@ pub const SOCKET_CALLS: &str = "write,writev,sendto,sendmsg";
 
 /// The signal's number, the same on every Unix.
 const SIGKILL: i32 = 9;
+
+/// What is done to a worker at a boundary.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, ValueEnum)]
+pub enum Disturbance {
+    /// It is killed.
+    #[default]
+    Kill,
+    /// The call fails as on a broken disk.
+    Eio,
+    /// The call fails as on a full disk.
+    Enospc,
+}
+
+impl Disturbance {
+    /// Whether it can be done at calls of this name. Threads also wake each other by `write`; a worker that is killed there is only tried again, one
+    /// whose wake-up fails waits for ever. A disk that is full is what fails writes (`trials::shortage`).
+    #[must_use]
+    pub fn suits(self, call: &str) -> bool {
+        self == Self::Kill || call != "write"
+    }
+}
 
 /// A system call of a dry run.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -68,31 +90,50 @@ pub fn boundaries<A: AsRef<OsStr>>(
         .collect())
 }
 
-/// Runs a command until it enters the boundary, where it is killed. Gives what it was killed at, nothing if it came to its end.
+/// Runs a command and disturbs it on entering the boundary: every thread at its call of this name and number. Gives the calls that were disturbed;
+/// none if the command made none such.
 ///
 /// # Errors
-/// When strace does not start, or the command ends otherwise.
-pub fn kill_at<A: AsRef<OsStr>>(
+/// When strace does not start, or a command that is to be killed ends otherwise. One whose call fails may end as it likes.
+pub fn disturb<A: AsRef<OsStr>>(
+    by: Disturbance,
     boundary: &Boundary,
     log: &Path,
     command: &[A],
-) -> Result<Option<Boundary>> {
+) -> Result<Vec<Boundary>> {
     let Boundary { call, number, .. } = boundary;
-    let inject = format!("inject={call}:signal=SIGKILL:when={number}");
+    let what = match by {
+        Disturbance::Kill => "signal=SIGKILL",
+        Disturbance::Eio => "error=EIO",
+        Disturbance::Enospc => "error=ENOSPC",
+    };
+    let inject = format!("inject={call}:{what}:when={number}");
     let output = trace(call, &["-e", &inject], log, command)?;
-    if output.status.success() {
-        return Ok(None);
+    if by == Disturbance::Kill {
+        if output.status.success() {
+            return Ok(Vec::new());
+        }
+        // strace ends as what it traces.
+        ensure!(
+            output.status.signal() == Some(SIGKILL),
+            "the worker was not killed but ended with {}: {}",
+            output.status,
+            String::from_utf8_lossy(&output.stderr)
+        );
     }
-    // strace ends as what it traces.
-    ensure!(
-        output.status.signal() == Some(SIGKILL),
-        "the worker was not killed but ended with {}: {}",
-        output.status,
-        String::from_utf8_lossy(&output.stderr)
-    );
     let text = fs::read_to_string(log).context("strace left no log")?;
-    let hit = parse(&text).into_iter().find(|hit| hit.number == *number);
-    hit.map(Some).context("strace killed it elsewhere")
+    let mut hits = parse(&text);
+    hits.retain(|hit| hit.number == *number);
+    ensure!(
+        by != Disturbance::Kill || !hits.is_empty(),
+        "strace killed it elsewhere"
+    );
+    hits.truncate(if by == Disturbance::Kill {
+        1
+    } else {
+        hits.len()
+    });
+    Ok(hits)
 }
 
 /// Runs a command while every call of this name fails in this way, from the first time on or once.

@@ -136,3 +136,62 @@ async fn damage_is_found_and_never_handed_out() -> Result<()> {
     ensure!(located > 0, "damage to packs is located by item");
     Ok(())
 }
+
+/// Abuse 13, 17: the files beside the repositories, a bit at a time: what opens nothing or another account's reads nothing, and what only names the account
+/// for people does no harm.
+#[tokio::test(flavor = "multi_thread")]
+async fn damage_to_what_opens_a_repository_is_found() -> Result<()> {
+    let ground = Ground::new().await?;
+    let filled = ground.place("filled");
+    let vault = Vault::create(&filled)?;
+    let outcome = ground.back_up(&vault).await?;
+    let id = outcome.snapshot.context("it made one")?;
+    let truth = ground.source()?;
+    let data = ground.place("harmed");
+    for harm in HARMS {
+        for file in [ground.account_file(&data), data.join("recovery-key")] {
+            let _ = fs::remove_dir_all(&data);
+            folder::copy(&filled, &data)?;
+            harm.befall(&file)?;
+            let what = format!("{harm:?}: {}", file.display());
+            let Ok(harmed) = Vault::open(&data) else {
+                continue;
+            };
+            let sound = read_all(&ground, &harmed, id, &truth)
+                .await
+                .context(what.clone())?;
+            let named_only = harm == Harm::Flipped && file == ground.account_file(&data);
+            ensure!(sound == 0 || named_only, "{what}");
+        }
+    }
+    let record: serde_json::Value =
+        serde_json::from_slice(&fs::read(ground.account_file(&filled))?)?;
+    let _ = fs::remove_dir_all(&data);
+    folder::copy(&filled, &data)?;
+    let mut opened = Vec::new();
+    for (name, value) in record.as_object().context("it is an object")? {
+        let mut harmed = record.clone();
+        harmed[name] = match value {
+            serde_json::Value::String(text) => flipped(text).into(),
+            serde_json::Value::Number(number) => (number.as_u64().context("a version")? ^ 2).into(),
+            other => anyhow::bail!("{name} is {other}"),
+        };
+        fs::write(ground.account_file(&data), harmed.to_string())?;
+        let sound = read_all(&ground, &Vault::open(&data)?, id, &truth).await?;
+        ensure!(sound == 0 || sound == truth.len(), "{name}: {sound}");
+        if sound > 0 {
+            opened.push(name.as_str());
+        }
+    }
+    opened.sort_unstable();
+    ensure!(opened == ["address", "name", "tenant"], "{opened:?}");
+    Ok(())
+}
+
+/// With one bit of its middle changed, in such a way that it is of the same alphabet still.
+fn flipped(text: &str) -> String {
+    let mut bytes = text.as_bytes().to_vec();
+    let middle = bytes.len() / 2;
+    bytes[middle] = if bytes[middle] == b'1' { b'0' } else { b'1' };
+    String::from_utf8_lossy(&bytes).into_owned()
+}

@@ -16,9 +16,3 @@ pub(crate) fn can_trace() -> bool {
     }
     can
 }
-
-/// Says that something was not tried that this machine does not allow, under continuous integration either.
-#[expect(clippy::print_stderr, reason = "a test that checks less has to say so")]
-pub(crate) fn say(what: &str) {
-    eprintln!("passed over: {what}");
-}
