@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::process::{self, Measured};
 
 pub(crate) mod account;
+mod index;
 mod many;
 mod steps;
 mod store;
@@ -63,6 +64,10 @@ pub(crate) enum Operation {
     StoreStream { repository: PathBuf, bytes: u64 },
     /// Reads it again.
     ReadStream { repository: PathBuf },
+    /// Stores very many blobs of a few bytes.
+    StoreBlobs { repository: PathBuf, blobs: usize },
+    /// Reads the index of all of them.
+    ReadIndex { repository: PathBuf },
     /// Backs up all mailboxes of an emulated tenant.
     Account {
         #[command(flatten)]
@@ -149,6 +154,8 @@ async fn store(operation: Operation) -> anyhow::Result<Told> {
         } => many::read(&repository, cache.as_deref(), items, number).await,
         Operation::StoreStream { repository, bytes } => stream::store(&repository, bytes).await,
         Operation::ReadStream { repository } => stream::read(&repository).await,
+        Operation::StoreBlobs { repository, blobs } => index::store(&repository, blobs).await,
+        Operation::ReadIndex { repository } => index::read(&repository).await,
         Operation::Account { tenant, data } => account::back_up(&tenant, &data).await,
         Operation::Ceiling {
             tenant,

@@ -1,8 +1,11 @@
 //! Which blob is where: a table in memory of 48 bytes a blob and little more.
 //!
 //! Hash tables double, and while they do they need three times their size; an index of ten million blobs must not. Ids are hashes and so spread
-//! evenly: the table is cut into buckets by their first bits, each a sorted list that grows by an eighth, and when the buckets have become
-//! long, each is cut in two.
+//! evenly: the table is cut into buckets by their first bits, each a sorted list, and when the buckets have become long, each is cut in two.
+
+mod bucket;
+
+use bucket::{Bucket, Pool};
 
 use crate::{
     blob::BlobKind,
@@ -25,7 +28,8 @@ const MAX_BITS: u32 = 20;
 pub(crate) struct BlobMap {
     packs: Vec<ObjectId>,
     /// The number of a bucket is the first [`Self::bits`] bits of the ids in it.
-    buckets: Vec<Vec<Record>>,
+    buckets: Vec<Bucket>,
+    pool: Pool,
     bits: u32,
     len: usize,
 }
@@ -62,7 +66,8 @@ impl Default for BlobMap {
     fn default() -> Self {
         Self {
             packs: Vec::new(),
-            buckets: vec![Vec::new()],
+            buckets: vec![Bucket::default()],
+            pool: Pool::default(),
             bits: 0,
             len: 0,
         }
@@ -87,14 +92,17 @@ impl BlobMap {
 
     /// All blobs that were added, by id, and whether each is marked.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (Location, bool)> {
-        let records = self.buckets.iter().flatten();
+        let records = self
+            .buckets
+            .iter()
+            .flat_map(|bucket| bucket.iter(&self.pool));
         records.filter_map(|record| Some((self.locate(record)?, record.pack & MARK != 0)))
     }
 
     /// Marks a blob. Says whether it had no mark before; nothing if there is no such blob.
     pub(crate) fn mark(&mut self, kind: BlobKind, id: BlobId) -> Option<bool> {
         let (bucket, at) = self.find(kind, id);
-        let record = self.buckets[bucket].get_mut(at.ok()?)?;
+        let record = self.buckets[bucket].get_mut(&mut self.pool, at.ok()?);
         let fresh = record.pack & MARK == 0;
         record.pack |= MARK;
         Some(fresh)
@@ -102,9 +110,10 @@ impl BlobMap {
 
     /// The bytes of memory that the table takes.
     pub(crate) fn allocated_bytes(&self) -> usize {
-        let records: usize = self.buckets.iter().map(Vec::capacity).sum();
-        records * size_of::<Record>()
-            + self.buckets.capacity() * size_of::<Vec<Record>>()
+        let lists: usize = self.buckets.iter().map(Bucket::allocated_bytes).sum();
+        lists
+            + self.pool.allocated_bytes()
+            + self.buckets.capacity() * size_of::<Bucket>()
             + self.packs.capacity() * size_of::<ObjectId>()
     }
 
@@ -145,18 +154,22 @@ impl BlobMap {
         Ok(())
     }
 
-    /// Adds what is in another table; what is only announced there is left out.
+    /// Adds what is in another table; what is only announced there is left out. The other's memory is used for what it becomes here.
     pub(crate) fn extend(&mut self, other: Self) -> Result<(), Problem> {
         let base = self.add_packs(other.packs)?;
+        let first = self.pool.join(other.pool);
         let mut buckets = other.buckets.into_iter().peekable();
         while buckets.peek().is_some() {
-            let some = buckets.by_ref().take(BUCKETS_AT_ONCE).flatten();
-            let stored = some.filter(|record| record.number() != NO_PACK);
-            let moved = stored.map(|record| Record {
-                pack: record.pack + base,
-                ..record
-            });
-            self.set_all(moved.collect());
+            let mut moved = Vec::new();
+            for bucket in buckets.by_ref().take(BUCKETS_AT_ONCE) {
+                let records = bucket.release(&mut self.pool, first);
+                let stored = records.filter(|record| record.number() != NO_PACK);
+                moved.extend(stored.map(|record| Record {
+                    pack: record.pack + base,
+                    ..record
+                }));
+            }
+            self.set_all(moved);
         }
         Ok(())
     }
@@ -181,12 +194,12 @@ impl BlobMap {
         let bits = self.bits;
         for run in records.chunk_by(|a, b| bucket(a.id, bits) == bucket(b.id, bits)) {
             if let [first, ..] = run {
-                let list = &mut self.buckets[bucket(first.id, bits)];
+                let (list, pool) = (&mut self.buckets[bucket(first.id, bits)], &mut self.pool);
                 let before = list.len();
                 if run.len() <= MAX_SINGLE {
-                    run.iter().for_each(|record| set(list, *record));
+                    run.iter().for_each(|record| set(list, pool, *record));
                 } else {
-                    *list = merge(list, run);
+                    list.merge(pool, run);
                 }
                 self.len += list.len() - before;
             }
@@ -194,7 +207,7 @@ impl BlobMap {
     }
 
     fn insert(&mut self, bucket: usize, at: usize, record: Record) {
-        insert(&mut self.buckets[bucket], at, record);
+        self.buckets[bucket].insert(&mut self.pool, at, record);
         self.len += 1;
         if self.len > self.buckets.len() * BUCKET_BLOBS && self.bits < MAX_BITS {
             self.split();
@@ -207,8 +220,9 @@ impl BlobMap {
         let mut halves = Vec::with_capacity(self.buckets.len() * 2);
         for mut low in std::mem::take(&mut self.buckets) {
             let next = halves.len() + 1;
-            let high = low.split_off(low.partition_point(|r| bucket(r.id, self.bits) < next));
-            low.shrink_to(low.len() + spare(low.len()));
+            let bits = self.bits;
+            let is_low = |record: &Record| bucket(record.id, bits) < next;
+            let high = low.split_off(&mut self.pool, is_low);
             halves.extend([low, high]);
         }
         self.buckets = halves;
@@ -216,13 +230,16 @@ impl BlobMap {
 
     fn record(&self, kind: BlobKind, id: BlobId) -> Option<&Record> {
         let (bucket, at) = self.find(kind, id);
-        self.buckets[bucket].get(at.ok()?)
+        Some(self.buckets[bucket].get(&self.pool, at.ok()?))
     }
 
     /// The blob's bucket, and where in it the blob is or would be.
     fn find(&self, kind: BlobKind, id: BlobId) -> (usize, Result<usize, usize>) {
         let bucket = bucket(id, self.bits);
-        (bucket, position(&self.buckets[bucket], key(id, kind)))
+        (
+            bucket,
+            self.buckets[bucket].position(&self.pool, key(id, kind)),
+        )
     }
 
     fn locate(&self, record: &Record) -> Option<Location> {
@@ -308,47 +325,11 @@ fn key(id: BlobId, kind: BlobKind) -> Key {
     (u64::from_be_bytes([a, b, c, d, e, f, g, h]), id, kind)
 }
 
-/// Where in a bucket the blob is or would be.
-fn position(list: &[Record], key: Key) -> Result<usize, usize> {
-    list.binary_search_by(|record| record.key().cmp(&key))
-}
-
-fn set(list: &mut Vec<Record>, record: Record) {
-    match position(list, record.key()) {
-        Ok(at) => list[at] = record,
-        Err(at) => insert(list, at, record),
+fn set(list: &mut Bucket, pool: &mut Pool, record: Record) {
+    match list.position(pool, record.key()) {
+        Ok(at) => *list.get_mut(pool, at) = record,
+        Err(at) => list.insert(pool, at, record),
     }
-}
-
-fn insert(list: &mut Vec<Record>, at: usize, record: Record) {
-    if list.len() == list.capacity() {
-        list.reserve_exact(spare(list.len()));
-    }
-    list.insert(at, record);
-}
-
-/// What is in either list, both sorted; of the same blob the last of `new`.
-fn merge(old: &[Record], new: &[Record]) -> Vec<Record> {
-    let mut merged: Vec<Record> = Vec::with_capacity(old.len() + new.len());
-    let mut old = old.iter().peekable();
-    for record in new {
-        let key = record.key();
-        while let Some(before) = old.next_if(|before| before.key() < key) {
-            merged.push(*before);
-        }
-        old.next_if(|before| before.key() == key);
-        match merged.last_mut().filter(|last| last.key() == key) {
-            Some(last) => *last = *record,
-            None => merged.push(*record),
-        }
-    }
-    merged.extend(old);
-    merged
-}
-
-/// How much room a list of this length is given to grow.
-fn spare(len: usize) -> usize {
-    (len / 8).max(4)
 }
 
 #[cfg(test)]

@@ -1,4 +1,6 @@
-//! Peak memory with single things that are larger than it may be.
+//! Peak memory with single things that are larger than it may be, and with very many.
+
+use std::ffi::OsStr;
 
 use super::{Stage, full::PEAK_MB};
 use crate::{
@@ -9,7 +11,61 @@ use crate::{
 /// A file of a virtual disk, mostly empty.
 const FILE_BYTES: usize = 20_000_000_000;
 
+/// What a company's largest repository may come to.
+const BLOBS: usize = 10_000_000;
+/// What the index may take in memory, and what finds the blobs without it does not.
+const INDEX_BYTES_A_BLOB: f64 = 60.0;
+
 pub(super) fn run(stage: &Stage, report: &mut Report) -> anyhow::Result<()> {
+    large_file(stage, report)?;
+    folder::remove(&stage.folder)?;
+    std::fs::create_dir_all(&stage.folder)?;
+    many_blobs(stage, report)
+}
+
+/// The index of very many blobs, beside that of a tenth of them.
+fn many_blobs(stage: &Stage, report: &mut Report) -> anyhow::Result<()> {
+    let blobs = stage.scaled(BLOBS);
+    let mut peaks = Vec::new();
+    let mut table = vec![row(["", "seconds", "CPU seconds", "peak memory, MB"])];
+    for count in [blobs / 10, blobs] {
+        let repository = stage.folder.join(count.to_string());
+        ours::init(&repository)?;
+        let number = count.to_string();
+        let store: [&OsStr; 3] = ["store-blobs".as_ref(), repository.as_ref(), number.as_ref()];
+        let (storing, stored) = ours::measure(&store)?;
+        let (reading, read) = ours::measure(&["read-index".as_ref(), repository.as_ref()])?;
+        // A directory beside them.
+        anyhow::ensure!(read.items == count as u64 + 1, "not all blobs are in it");
+        let name = |what: &str| format!("{what}, {count} blobs");
+        for (name, measured, told) in [
+            (name("storing"), &storing, &stored),
+            (name("reading the index"), &reading, &read),
+        ] {
+            table.push(row([
+                &name,
+                &short(told.work.wall_seconds),
+                &short(told.work.cpu_seconds),
+                &short(megabytes(measured.peak_bytes)),
+            ]));
+        }
+        peaks.push(reading.peak_bytes as f64);
+    }
+    report.limit(
+        "the index of ten million blobs: memory for each",
+        (peaks[1] - peaks[0]) / (blobs - blobs / 10) as f64,
+        "bytes",
+        Bound::AtMost(INDEX_BYTES_A_BLOB),
+    );
+    report.section(
+        &format!("{blobs} blobs"),
+        "Each of eight bytes. The memory for each is what reading the index takes more at its peak than that of a tenth of them.",
+        table,
+    );
+    Ok(())
+}
+
+fn large_file(stage: &Stage, report: &mut Report) -> anyhow::Result<()> {
     let repository = stage.folder.join("repository");
     let bytes = stage.scaled(FILE_BYTES);
     ours::init(&repository)?;
