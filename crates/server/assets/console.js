@@ -102,14 +102,16 @@ function selection(form) {
   tell();
 }
 
-// The messages that are picked for a download: the button says how many, and is of use only when there are some.
+// The messages that are picked for a download or a restore: the buttons say how many, and are of use only when there are some.
 function picking(form) {
   const boxes = [...form.querySelectorAll("input[name=message]")];
-  const words = form.querySelector("[data-picked-words]");
   const tell = () => {
     const count = boxes.filter((box) => box.checked).length;
-    words.textContent = count === 0 ? "Download selected" : `Download ${count} ${count === 1 ? "message" : "messages"}`;
-    words.closest("button").disabled = count === 0;
+    for (const button of form.querySelectorAll("button:has([data-picked-count])")) {
+      button.querySelector("[data-picked-count]").textContent = count === 0 ? "" : ` ${count}`;
+      button.querySelector("[data-picked-noun]").textContent = ` ${count === 0 ? "selected messages" : count === 1 ? "message" : "messages"}`;
+      button.disabled = count === 0;
+    }
   };
   form.addEventListener("change", tell);
   tell();
@@ -148,6 +150,20 @@ function live(part) {
   stream.addEventListener("error", () => {
     stale.hidden = false;
   });
+}
+
+// A page that waits for Microsoft asks again by itself: what it says then takes its place, and where it leads to is followed.
+async function poll(part) {
+  for (;;) {
+    await new Promise((resolve) => setTimeout(resolve, 5_000));
+    const answer = await fetch(location.href).catch(() => null);
+    if (!answer?.ok) continue;
+    if (answer.redirected) return location.assign(answer.url);
+    const page = new DOMParser().parseFromString(markup(await answer.text()), "text/html");
+    const now = page.querySelector("[data-poll]");
+    if (!now) return location.reload();
+    if (now.textContent !== part.textContent) part.replaceChildren(...now.childNodes);
+  }
 }
 
 // Menus: close with Escape and by a click beside them, and move with the arrows.
@@ -189,3 +205,4 @@ tellTimes(document);
 for (const form of document.querySelectorAll("form[data-selection]")) selection(form);
 for (const form of document.querySelectorAll("form[data-picked]")) picking(form);
 for (const part of document.querySelectorAll("[data-live]")) live(part);
+for (const part of document.querySelectorAll("[data-poll]")) poll(part);

@@ -123,7 +123,7 @@ fn table() -> Vec<Route> {
         post(
             "/accounts/{account}/restore",
             Operator,
-            pages::restore::begin,
+            pages::restore::go_on,
         ),
         get("/accounts/{account}/search", Operator, pages::search::show).costs(Costly::Search),
         post(

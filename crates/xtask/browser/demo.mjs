@@ -177,6 +177,34 @@ async function walk(page, other, ready, graph) {
     if (number === 4) await look(page, "account-long");
   }
 
+  // Several messages restored together, into somebody else's mailbox, who is searched for.
+  for (const number of [0, 1, 2]) await page.locator(".msgs input[name=message]").nth(number).check();
+  const ticked = (await page.locator(".letters li em").allTextContents()).slice(0, 3);
+  await follow(page, page.getByRole("button", { name: "Restore 3 messages" }));
+  const names = await page.locator("input[name=to] + label").allInnerTexts();
+  await page.getByLabel("Find another account").fill(names[1].split(" ")[0]);
+  await submitByEnter(page);
+  check("what was selected stays", (await page.getByLabel("These 3 messages").count()) === 1);
+  await page.getByLabel(names[1], { exact: true }).check();
+  await look(page, "restore-several");
+  await follow(page, page.getByRole("button", { name: "Review…" }));
+  await page.getByText("Another account", { exact: true }).waitFor();
+  const told = (await page.locator(".review li").allInnerTexts()).map((text) => text.replace(/\s+/g, " "));
+  check("the messages are named", ticked.every((subject) => told.includes(subject.replace(/\s+/g, " "))), `${ticked} as ${told}`);
+  await look(page, "restore-review-several");
+  await follow(page, page.getByRole("button", { name: "Restore 3 items" }));
+  check("several messages are restored", (await result(page)) === "Success", await page.locator("main").innerText());
+  const several = /“(.+?)”/.exec(await page.locator("main").innerText())?.[1];
+  const { value: people } = await graph(`/users?$top=100&$select=displayName,userPrincipalName`);
+  const whose = people.find(({ displayName }) => displayName === names[1]).userPrincipalName;
+  const { value: theirs } = await graph(`/users/${whose}/mailFolders?$top=100`);
+  const there = theirs.find(({ displayName }) => displayName === several);
+  const { value: brought } = await graph(`/users/${whose}/mailFolders/${there.id}/messages?$select=subject`);
+  check("the other mailbox holds all of them", brought.length === 3, JSON.stringify(brought));
+  check("they are those that were ticked", ticked.every((subject) => brought.some((message) => message.subject.replace(/\s+/g, " ") === subject.replace(/\s+/g, " "))), JSON.stringify(brought));
+  await follow(page, task);
+  await follow(page, account);
+
   // Several messages as one ZIP.
   for (const number of [0, 1, 2]) await page.locator(".msgs input[name=message]").nth(number).check();
   const [zip] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name: "Download 3 messages" }).click()]);
@@ -207,6 +235,10 @@ async function walk(page, other, ready, graph) {
   await follow(page, page.getByRole("link", { name: "Restore 1 item…" }));
   await page.getByRole("heading", { level: 1, name: "Restore" }).waitFor();
   await look(page, "restore");
+  await follow(page, page.getByRole("button", { name: "Review…" }));
+  await page.getByRole("heading", { level: 1, name: "Restore 1 item?" }).waitFor();
+  check("it is said what will be done", (await page.locator("main").innerText()).includes(subject));
+  await look(page, "restore-review");
   await follow(page, page.getByRole("button", { name: "Restore 1 item" }));
   const restored = await result(page);
   const report = await page.locator("main").innerText();

@@ -1,18 +1,15 @@
 // From an empty folder to a restored message that the emulated Microsoft then holds, with the processes that an administrator would start: the tenant
 // alone, a key, and `keepwell serve`. The app is registered as the wizard's script would do it, with the certificate that the wizard gives.
 
-import { execFileSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { readFileSync } from "node:fs";
 
-import { accountRows, act, check, exactly, follow, freePort, look, microsoft, program, reloadUntil, result, start, throughMicrosoft, visit, withPeople } from "./kit.mjs";
+import { accountRows, act, check, exactly, follow, look, microsoft, reloadUntil, result, serve, signUp, start, throughMicrosoft, visit, withPeople } from "./kit.mjs";
 
 // Some of them have no licence, and are no accounts of a task by default.
 const PEOPLE = 8;
 const MAILBOXES = 6;
 const GRAPH = "00000003-0000-0000-c000-000000000000";
-const PASSWORD = "correct horse battery";
+const ROBIN = { name: "Robin Meyer", address: "robin@contoso.example", password: "correct horse battery" };
 // A message with everything that a restore has to bring back. Its attachment holds every byte.
 const BYTES = Buffer.from(Array.from({ length: 256 }, (_, byte) => byte));
 const LETTER = [
@@ -40,55 +37,34 @@ const LETTER = [
 const SUBJECT = "The lease for Bülowstraße 9";
 
 export async function empty(browser) {
-  const folder = mkdtempSync(join(tmpdir(), "keepwell-walk-"));
   // Who registers apps for the tenant may do so by Graph, too.
   const tenant = await start(["emulator", "--users", String(PEOPLE), "--permission", "Application.ReadWrite.All"]);
   const emulator = JSON.parse(tenant.lines[0]);
-  const config = join(folder, "keepwell.toml");
-  const key = join(folder, "server.key");
-  execFileSync(program, ["key", "create", key], { stdio: "ignore" });
-  const listen = `127.0.0.1:${await freePort()}`;
-  const paths = { data: join(folder, "data"), database: join(folder, "keepwell.db"), key_file: key };
-  const settings = Object.entries(paths).map(([name, path]) => `${name} = ${JSON.stringify(path)}\n`);
-  writeFileSync(config, `${settings.join("")}cloud = { emulator = "${emulator.http}" }\n[http]\nlisten = "${listen}"\n`);
-  const serve = await start(["serve", "--config", config], 2);
-  const code = serve.lines[1].replace("set-up code: ", "");
-  const origin = `http://${listen}`;
-  check("serve says where the console is", serve.lines[0] === `the console is at ${origin}/`, serve.lines[0]);
-
-  await withPeople(browser, "empty", [origin, emulator.http], serve.said, async (person, expected) => {
+  const { origin, code, said, end } = await serve(emulator.http);
+  await withPeople(browser, "empty", [origin, emulator.http], said, async (person, expected) => {
     const graph = await microsoft(emulator);
     const page = await person();
-    await signUp(page, expected, origin, code);
+    await firstVisit(page, expected, origin, code);
     await wizard(page, expected, origin, emulator, graph);
     await backUpAndRestore(page, graph);
   });
-  await serve.stop();
+  await end();
   await tenant.stop();
-  rmSync(folder, { recursive: true });
 }
 
 // The first visitor, who has the set-up code, makes the organization and meets an empty Homepage.
-async function signUp(page, expected, origin, code) {
+async function firstVisit(page, expected, origin, code) {
   await page.goto(origin);
   await look(page, "sign-in-first");
   await follow(page, page.getByRole("link", { name: "Make the first one" }));
   await page.getByRole("heading", { level: 1, name: "Create the first organization" }).waitFor();
   await look(page, "sign-up");
-  const fill = async (code) => {
-    await page.getByLabel("Set-up code").fill(code);
-    await page.getByLabel("Organization").fill("Contoso");
-    await page.getByLabel("Your name").fill("Robin Meyer");
-    await page.getByLabel("Address").fill("robin@contoso.example");
-    await page.getByLabel("Password").fill(PASSWORD);
-    await follow(page, page.getByRole("button", { name: "Create organization" }));
-  };
-  await fill("AAAAA-AAAAA-AAAAA-AAAAA");
+  await signUp(page, "AAAAA-AAAAA-AAAAA-AAAAA", ROBIN);
   await page.getByText("The set-up code is not right.").first().waitFor();
   expected("422");
   check("what was typed stays", (await page.getByLabel("Organization").inputValue()) === "Contoso");
   await look(page, "sign-up-refused");
-  await fill(code);
+  await signUp(page, code, ROBIN);
   await page.getByText("Nobody has downloaded the emergency kit yet.").waitFor();
   await look(page, "settings-empty");
   const [kit] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name: "Download emergency kit" }).click()]);
@@ -216,6 +192,7 @@ async function backUpAndRestore(page, graph) {
   const left = (await graph(`/users/${address}/messages?$top=200&$select=subject`)).value;
   check("the message is gone at the source", left.every(({ subject }) => subject !== SUBJECT));
   await follow(page, page.getByRole("link", { name: "Restore 1 item…" }));
+  await follow(page, page.getByRole("button", { name: "Review…" }));
   await follow(page, page.getByRole("button", { name: "Restore 1 item" }));
   const restored = await result(page);
   const report = await page.locator("main").innerText();

@@ -9,8 +9,9 @@
 import { demo } from "./demo.mjs";
 import { empty } from "./empty.mjs";
 import { openBrowser, verdict } from "./kit.mjs";
+import { states } from "./states.mjs";
 
-const WALKS = { empty, demo };
+const WALKS = { empty, demo, states };
 
 const chosen = process.argv.slice(5);
 const browser = await openBrowser();
@@ -24,4 +25,4 @@ try {
 } finally {
   await browser.close();
 }
-process.exitCode = verdict() ? 0 : 1;
+process.exit(verdict() ? 0 : 1);

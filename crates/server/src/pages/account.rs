@@ -270,8 +270,15 @@ impl From<workload::Error> for Looking {
     }
 }
 
+/// Where things lie on the server is for its log, and for nobody who only signs in.
 fn told(error: &service::Error) -> String {
-    crate::problem::sentence(error)
+    let text = error.to_string();
+    if !text.contains(std::path::MAIN_SEPARATOR) {
+        return crate::problem::sentence(&text);
+    }
+    tracing::warn!(error = %error.text(), "an account's backups cannot be read");
+    "The account's backups are not where they should be, and nothing was made in their place. Whoever runs the server looks whether the disk with the data folder is mounted; the log names the folder."
+        .to_owned()
 }
 
 fn day(time: Timestamp) -> Date {

@@ -1,4 +1,4 @@
-//! Failures: what is not in the backup, and why.
+//! Failures: what is not in the backup, and why. One account's are in `account`.
 
 use askama::Template;
 use axum::{extract::Query, response::Response};
@@ -10,10 +10,11 @@ use model::FailureCause;
 use serde::Deserialize;
 use service::JobReport;
 
+mod account;
+
 use crate::{
     Problem, Signed, State,
     page::{self, Shell},
-    pages::runs::Pager,
     words::{Outcome, Pill, When, count, noun},
 };
 
@@ -31,15 +32,13 @@ struct Failures {
     /// Whether anything was ever backed up, so that there could be failures.
     has_backups: bool,
     failed: Vec<FailedRow>,
+    /// Tasks with accounts that failed.
+    again: Vec<Again>,
     /// Tasks of which more accounts failed than are listed.
     more_failed: Vec<More>,
-    accounts_heading: String,
-    one_account: bool,
     accounts: Vec<AccountRow>,
     /// Tasks of which more accounts have failures than are listed.
     more_accounts: Vec<More>,
-    items: Vec<ItemRow>,
-    pager: Pager,
 }
 
 /// Where the accounts of a task are that have no room here.
@@ -61,6 +60,12 @@ impl More {
             href: format!("/tasks/{}?show={show}", task.id),
         })
     }
+}
+
+/// All accounts of a task that failed can be tried again.
+struct Again {
+    task: TaskId,
+    words: String,
 }
 
 struct CauseRow {
@@ -86,16 +91,8 @@ struct FailedRow {
     address: String,
     task: TaskId,
     task_name: String,
-    why: String,
+    why: Why,
     tried: Option<When>,
-}
-
-struct ItemRow {
-    id: String,
-    cause: &'static str,
-    attempts: String,
-    first: When,
-    last: When,
 }
 
 #[derive(Deserialize)]
@@ -110,6 +107,9 @@ pub(crate) async fn show(
     signed: Signed,
     Query(view): Query<View>,
 ) -> Result<Response, Problem> {
+    if let Some(key) = view.account {
+        return account::show(&state, &signed, key, view.after).await;
+    }
     let of = &signed.organization;
     let totals = of.account_totals(state.clock().now()).await?;
     let has_backups = totals.iter().any(|(_, totals)| totals.stored > 0);
@@ -133,23 +133,13 @@ pub(crate) async fn show(
         },
         has_backups,
         failed: failed.rows,
+        again: failed.again,
         more_failed: failed.more,
         causes,
-        accounts_heading: "Accounts".to_owned(),
-        one_account: view.account.is_some(),
         accounts: Vec::new(),
         more_accounts: Vec::new(),
-        items: Vec::new(),
-        pager: Pager {
-            words: String::new(),
-            first: None,
-            next: None,
-        },
     };
-    match view.account {
-        Some(account) => page.show_items(&signed, account, view.after).await?,
-        None => page.show_accounts(&signed).await?,
-    }
+    page.show_accounts(&signed).await?;
     Ok(page::html(&page))
 }
 
@@ -178,6 +168,7 @@ fn sentence(accounts: u64, items: u64) -> String {
 #[derive(Default)]
 struct Failed {
     rows: Vec<FailedRow>,
+    again: Vec<Again>,
     more: Vec<More>,
     all: u64,
 }
@@ -199,62 +190,32 @@ impl Failed {
                 .accounts(task.id, &filter, sort, direction, None, ROWS)
                 .await?;
             self.all += all;
+            self.again.push(Again {
+                task: task.id,
+                words: format!("Try again now: {}", task.name),
+            });
             self.more
                 .extend(More::of(&task, page.rows.len(), all, "failed"));
             for account in page.rows {
-                let jobs = of.account_jobs(account.key, JOBS).await?;
-                let last = jobs
-                    .iter()
-                    .find(|job| job.kind == JobKind::Backup && job.state == JobState::Finished);
-                let why = last.and_then(|job| JobReport::from_text(&job.outcome)?.error);
                 self.rows.push(FailedRow {
+                    why: why(signed, account.key).await?,
                     key: account.key,
                     name: account.name,
                     address: account.address,
                     task: task.id,
                     task_name: task.name.clone(),
-                    why: why.map_or_else(|| "—".to_owned(), |why| crate::problem::sentence(&why)),
                     tried: account.last_attempt_at.map(When),
                 });
             }
+        }
+        if let [only] = &mut self.again[..] {
+            only.words = "Try again now".to_owned();
         }
         Ok(())
     }
 }
 
 impl Failures {
-    async fn show_items(
-        &mut self,
-        signed: &Signed,
-        account: AccountKey,
-        after: Option<FailureId>,
-    ) -> Result<(), Problem> {
-        let of = &signed.organization;
-        let row = of.account(account).await?;
-        self.sentence = sentence(0, row.failures);
-        self.accounts_heading = row.name;
-        let mut found = of.failures(account, after, ROWS + 1).await?;
-        let more = found.len() > ROWS as usize;
-        found.truncate(ROWS as usize);
-        self.pager = Pager {
-            words: format!("{} on this page", count(found.len() as u64)),
-            first: after.map(|_| format!("/failures?account={account}")),
-            next: found
-                .last()
-                .filter(|_| more)
-                .map(|last| format!("/failures?account={account}&after={}", last.id)),
-        };
-        let rows = found.into_iter().map(|failure| ItemRow {
-            id: failure.report.item,
-            cause: words(failure.report.cause).0,
-            attempts: count(failure.report.attempts),
-            first: When(failure.report.first_seen_at),
-            last: When(failure.report.last_tried_at),
-        });
-        self.items = rows.collect();
-        Ok(())
-    }
-
     async fn show_accounts(&mut self, signed: &Signed) -> Result<(), Problem> {
         let of = &signed.organization;
         let failing = AccountFilter {
@@ -287,6 +248,65 @@ impl Failures {
                 }));
         }
         Ok(())
+    }
+}
+
+/// Why nothing of an account could be copied.
+struct Why {
+    /// For people, with what to do.
+    words: &'static str,
+    remedy: &'static str,
+    /// What Keepwell noted, which names where it came to nothing.
+    noted: String,
+}
+
+/// Why the last backup of an account came to what it came to.
+async fn why(signed: &Signed, account: AccountKey) -> Result<Why, Problem> {
+    let jobs = signed.organization.account_jobs(account, JOBS).await?;
+    let last = jobs
+        .iter()
+        .find(|job| job.kind == JobKind::Backup && job.state == JobState::Finished);
+    let noted = last.and_then(|job| JobReport::from_text(&job.outcome)?.error);
+    let noted = noted.unwrap_or_default();
+    let (words, remedy) = in_words(&noted);
+    Ok(Why {
+        words,
+        remedy,
+        noted: match noted.as_str() {
+            "" => String::new(),
+            noted => crate::problem::sentence(&noted),
+        },
+    })
+}
+
+/// What an error says to somebody who does not know Keepwell from inside, and what to do. The codes in it are Microsoft's.
+fn in_words(noted: &str) -> (&'static str, &'static str) {
+    let has = |text: &str| noted.contains(text);
+    if has("not in the data folder") {
+        (
+            "The backups are not in the data folder",
+            "Mount the disk again, then try again. Nothing was made in their place.",
+        )
+    } else if has("ErrorAccessDenied") || has("status 403") {
+        (
+            "Microsoft refused access to the mailbox",
+            "Look whether a policy of the tenant keeps the app out of this mailbox, then try again.",
+        )
+    } else if has("MailboxNotEnabledForRESTAPI") || has("status 404") {
+        (
+            "Microsoft says that there is no such mailbox now",
+            "Look whether it still has a licence, then try again. A mailbox that is gone is archived by itself.",
+        )
+    } else if has("Microsoft Graph") {
+        (
+            "Microsoft did not answer as it should",
+            "Nothing: the next run tries again.",
+        )
+    } else {
+        (
+            "Keepwell could not go on",
+            "Try again. If it stays, the log of the server says more.",
+        )
     }
 }
 
@@ -327,6 +347,24 @@ fn words(cause: FailureCause) -> (&'static str, &'static str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_error_is_told_with_what_to_do() {
+        let check = |noted, expected| assert_eq!(in_words(noted).0, expected, "{noted}");
+        check(
+            "the mail folders could not be read from or written to Microsoft Graph: GET mailFolders/delta: answered with an error, status 403, ErrorAccessDenied",
+            "Microsoft refused access to the mailbox",
+        );
+        check(
+            "the account's backups are not in the data folder: is the disk mounted? nothing was made in their place",
+            "The backups are not in the data folder",
+        );
+        check(
+            "the mail folders could not be read from or written to Microsoft Graph: status 503",
+            "Microsoft did not answer as it should",
+        );
+        check("the repository is locked", "Keepwell could not go on");
+    }
 
     #[test]
     fn the_sentence_tells_of_accounts_and_of_items() {

@@ -10,7 +10,7 @@ use std::{
 
 use bytes::{Bytes, BytesMut};
 use jiff::Timestamp;
-use model::{ItemFailure, ItemId};
+use model::{ItemFailure, ItemId, Skip};
 use repository::{BlobId, Node, View};
 use serde_json::value::RawValue;
 
@@ -399,6 +399,15 @@ impl Archive {
     pub async fn failures(&self) -> Result<Vec<ItemFailure>> {
         let ledger = Ledger::of(&self.view).await?;
         Ok(ledger.failures().cloned().collect())
+    }
+
+    /// What can never be copied, or not whole, and why.
+    ///
+    /// # Errors
+    /// When the snapshot cannot be read.
+    pub async fn skips(&self) -> Result<Vec<Skip>> {
+        let ledger = Ledger::of(&self.view).await?;
+        Ok(ledger.skips().cloned().collect())
     }
 
     /// What a list shows of a message.
