@@ -5,6 +5,7 @@
 const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
 const format = (options) => new Intl.DateTimeFormat("en-GB", options);
 const clock = format({ hour: "2-digit", minute: "2-digit" });
+const seconds = format({ timeStyle: "medium" });
 const weekday = format({ weekday: "long" });
 const dayOnly = format({ day: "numeric", month: "long" });
 const dayAndYear = format({ day: "numeric", month: "long", year: "numeric" });
@@ -41,10 +42,18 @@ function tellTimes(root) {
   for (const element of root.querySelectorAll("time[datetime]:not([data-told])")) {
     const time = new Date(element.dateTime);
     if (Number.isNaN(time.getTime())) continue;
-    const text = (element.hasAttribute("data-short") ? fewWords : words)(time, new Date());
+    const tell = element.hasAttribute("data-clock") ? (time) => seconds.format(time) : element.hasAttribute("data-short") ? fewWords : words;
+    const text = tell(time, new Date());
     element.textContent = element.hasAttribute("data-begins") ? text[0].toUpperCase() + text.slice(1) : text;
     element.title = `${exact.format(time)} (${zone})`;
     element.dataset.told = "";
+  }
+  // What an option says is text alone.
+  for (const option of root.querySelectorAll("option[data-time]")) {
+    const time = new Date(option.dataset.time);
+    const text = words(time, new Date());
+    option.textContent = text[0].toUpperCase() + text.slice(1) + option.dataset.about;
+    option.title = `${exact.format(time)} (${zone})`;
   }
 }
 

@@ -27,10 +27,13 @@ export async function demo(browser) {
   await stop();
 }
 
+// What a stranger called an attachment.
+const FILE = `"><img src=x onerror=alert('file')>\u202egpj.exe`;
+
 // Puts a mail into somebody's inbox.
 async function deliver(graph, address, { subject, html }) {
   const words = subject.match(/.{1,30}/gsu).map((part) => `=?utf-8?b?${Buffer.from(part).toString("base64")}?=`);
-  const mime = `From: "<script>alert('sender')</script>" <stranger@example.com>\r\nTo: ${address}\r\nSubject: ${words.join("\r\n ")}\r\nMIME-Version: 1.0\r\nContent-Type: text/html; charset=utf-8\r\n\r\n${html}\r\n`;
+  const mime = `From: "<script>alert('sender')</script>" <stranger@example.com>\r\nTo: ${address}\r\nSubject: ${words.join("\r\n ")}\r\nMIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: text/html; charset=utf-8\r\n\r\n${html}\r\n--b\r\nContent-Type: text/html\r\nContent-Disposition: attachment; filename*=utf-8''${encodeURIComponent(FILE).replace(/['()]/g, (sign) => `%${sign.charCodeAt(0).toString(16)}`)}\r\n\r\n<script>alert('file')</script>\r\n--b--\r\n`;
   await graph(`/users/${address}/mailFolders/inbox/messages`, {
     method: "POST",
     headers: { "content-type": "text/plain" },
@@ -171,11 +174,14 @@ async function walk(page, other, ready, graph) {
     check(`subject ${number} is text`, (await page.locator(".preview h2").textContent()) === subject, await page.locator(".preview h2").textContent());
     const frame = page.frameLocator("iframe.mail-frame");
     await frame.getByText(`text ${number}`).waitFor();
-    check(`text ${number} is shown`, true);
+    check(`attachment ${number} is text`, (await page.locator(".att .name").textContent()) === FILE, await page.locator(".att .name").textContent());
     const left = await frame.locator("script, iframe, object, embed, form, style:not(head style), meta[http-equiv], base, svg, math, a[href], [src]:not([src^='data:'])").count();
     check(`text ${number} neither acts nor loads`, left === 0, `${left} elements`);
     if (number === 4) await look(page, "account-long");
   }
+
+  const chips = await page.locator(".times time").allInnerTexts();
+  check("the times of a day are the reader's", chips.length === 2 && chips.every((text) => /^\d\d:\d\d:\d\d$/.test(text)), chips.join());
 
   // Several messages restored together, into somebody else's mailbox, who is searched for.
   for (const number of [0, 1, 2]) await page.locator(".msgs input[name=message]").nth(number).check();
@@ -234,6 +240,8 @@ async function walk(page, other, ready, graph) {
   // A restore of this message into a new folder.
   await follow(page, page.getByRole("link", { name: "Restore 1 item…" }));
   await page.getByRole("heading", { level: 1, name: "Restore" }).waitFor();
+  const points = await page.getByLabel("Restore point").locator("option").allInnerTexts();
+  check("restore points are told in the reader's zone", points.every((text) => /^(Today|Yesterday) \d\d:\d\d, \d+ items$/.test(text)), points.join());
   await look(page, "restore");
   await follow(page, page.getByRole("button", { name: "Review…" }));
   await page.getByRole("heading", { level: 1, name: "Restore 1 item?" }).waitFor();

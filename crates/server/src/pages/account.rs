@@ -414,6 +414,7 @@ fn times(
             href: view.href(key, ""),
             current: point.snapshot == chosen.snapshot,
             words: When(point.time).text("%H:%M:%S UTC"),
+            time: Some(When(point.time)),
         }
     });
     chips.collect()

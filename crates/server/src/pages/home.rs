@@ -139,7 +139,7 @@ pub(crate) async fn show(state: State, signed: Signed) -> Result<Response, Probl
                 if run.cause == RunCause::Restore {
                     "restored"
                 } else {
-                    "written"
+                    "copied"
                 }
             ),
             started: row.started,

@@ -71,6 +71,18 @@ pub(crate) fn words(job: &Job) -> String {
     }
 }
 
+/// How many items a second, on average; "—" while too little is known.
+pub(crate) fn rate(items: u64, passed: Duration) -> String {
+    let seconds = passed.as_secs_f64();
+    if items == 0 || seconds < 1.0 {
+        return "—".to_owned();
+    }
+    match items as f64 / seconds {
+        few @ ..10.0 => format!("{few:.1} items/s"),
+        many => format!("{} items/s", count(many as u64)),
+    }
+}
+
 /// A time that nobody knows to the second: below a minute in tens.
 fn roughly(time: Duration) -> String {
     match time.as_secs() {
@@ -165,6 +177,17 @@ mod tests {
         );
         let over = HowFar::of_run(&run(true), &totals, &[], time(at));
         assert_eq!((over.done, over.words.as_str()), (WHOLE, ""));
+    }
+
+    #[test]
+    fn a_rate_is_told_as_soon_as_it_means_something() {
+        let check = |items, ms, text: &str| {
+            assert_eq!(rate(items, Duration::from_millis(ms)), text);
+        };
+        check(0, 60_000, "—");
+        check(500, 999, "—");
+        check(3, 2_000, "1.5 items/s");
+        check(30_000, 20_000, "1,500 items/s");
     }
 
     #[test]

@@ -47,7 +47,7 @@ struct Questions {
     error: String,
     kept: Vec<(&'static str, String)>,
     what: Vec<Choice>,
-    points: Vec<Choice>,
+    points: Vec<Point>,
     to: Vec<Choice>,
     find: String,
     /// How many others there are, and how many of them are listed.
@@ -80,6 +80,15 @@ struct Choice {
     value: String,
     words: String,
     hint: String,
+    chosen: bool,
+}
+
+/// A restore point to choose.
+struct Point {
+    id: String,
+    time: When,
+    /// What follows the time.
+    about: String,
     chosen: bool,
 }
 
@@ -324,7 +333,7 @@ async fn subjects(
     Ok(subjects)
 }
 
-fn offered(points: &[RestorePoint], chosen: &RestorePoint) -> Vec<Choice> {
+fn offered(points: &[RestorePoint], chosen: &RestorePoint) -> Vec<Point> {
     let mut offered: Vec<&RestorePoint> = points.iter().take(POINTS).collect();
     if !offered
         .iter()
@@ -334,10 +343,10 @@ fn offered(points: &[RestorePoint], chosen: &RestorePoint) -> Vec<Choice> {
     }
     let choices = offered.into_iter().map(|point| {
         let items = point.items.map(|items| format!(", {} items", count(items)));
-        Choice {
-            value: point.snapshot.clone(),
-            words: format!("{}{}", When(point.time).words(), items.unwrap_or_default()),
-            hint: String::new(),
+        Point {
+            id: point.snapshot.clone(),
+            time: When(point.time),
+            about: items.unwrap_or_default(),
             chosen: point.snapshot == chosen.snapshot,
         }
     });

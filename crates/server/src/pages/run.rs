@@ -157,7 +157,7 @@ async fn part(state: &State, signed: &Signed, id: RunId) -> Result<Part, Problem
         is_good: result == Outcome::Success,
         how_far: HowFar::of_run(&run, &totals, &jobs, now),
         whole: WHOLE,
-        facts: facts(&run, &totals, not_done, time),
+        facts: facts(&run, &totals, not_done, time, now),
         waits: waits(&jobs),
         report: reports
             .first()
@@ -182,8 +182,11 @@ fn facts(
     totals: &RunTotals,
     not_done: String,
     time: String,
+    now: Timestamp,
 ) -> Vec<(&'static str, String)> {
     let (items, bytes) = (count(totals.items), size(totals.bytes));
+    let passed = between(run.started_at, run.finished_at.unwrap_or(now));
+    let rate = ("Rate, on average", progress::rate(totals.items, passed));
     let time = match run.finished_at {
         Some(_) => ("Took", time),
         None => ("Running for", time),
@@ -193,12 +196,15 @@ fn facts(
             ("Items restored", items),
             ("Items not restored", not_done),
             ("Read", bytes),
+            rate,
             time,
         ];
     }
     vec![
         ("Items copied", items),
-        ("Written", bytes),
+        // Before compression: what lies on the disk is less.
+        ("Data copied", bytes),
+        rate,
         time,
         ("Items not copied", not_done),
         ("Accounts partial", count(totals.partial)),

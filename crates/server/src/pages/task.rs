@@ -64,6 +64,8 @@ pub(crate) struct Chip {
     pub(crate) href: String,
     pub(crate) current: bool,
     pub(crate) words: String,
+    /// What it is about, where that is a time of a day: the words are then this time.
+    pub(crate) time: Option<When>,
 }
 
 struct Columns {
@@ -279,6 +281,7 @@ async fn render(
                 href: other.href(id),
                 current: show == view.show,
                 words: format!("{word} {}", count(number)),
+                time: None,
             });
         }
     }
