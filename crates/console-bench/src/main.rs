@@ -48,6 +48,9 @@ struct Arguments {
     /// Fills this folder, says how to serve it and how to sign in, and waits until the standard input ends, for whoever looks for what is slow.
     #[arg(long, value_name = "DIR")]
     keep: Option<PathBuf>,
+    /// Days of history, where fourteen take too long to make: with PostgreSQL each takes a minute.
+    #[arg(long, conflicts_with = "write")]
+    days: Option<i64>,
     /// Of the databases only this one.
     #[arg(long)]
     only: Option<Database>,
@@ -70,10 +73,11 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    let size = match arguments.smoke {
+    let mut size = match arguments.smoke {
         true => fill::Size::SMOKE,
         false => fill::Size::FULL,
     };
+    size.days = arguments.days.unwrap_or(size.days).max(1);
     let requests = match arguments.smoke {
         true => 3,
         false => arguments.requests.max(1),
