@@ -216,6 +216,8 @@ async function lostRepository({ page, data, origin }, { href }) {
   renameSync(data, `${data} elsewhere`);
   await page.goto(`${origin}${href}`);
   await page.getByText("Not readable").waitFor();
+  const told = await page.locator("main").innerText();
+  check("no path of the server is told", told.includes("nothing was made in their place") && !told.includes(data), told);
   await look(page, "account-absent");
   renameSync(`${data} elsewhere`, data);
   const broken = filesIn(data).filter((path) => path.includes("/snapshots/"));
@@ -223,6 +225,7 @@ async function lostRepository({ page, data, origin }, { href }) {
   for (const path of broken) writeFileSync(path, "not a snapshot", { mode: 0o600 });
   await page.goto(`${origin}${href}`);
   await page.getByText("Not readable").waitFor();
+  check("damage is told with what to do", (await page.locator("main").innerText()).includes("a backup repairs what it can"));
   await look(page, "account-damaged");
   for (const [at, path] of broken.entries()) writeFileSync(path, were[at]);
   await page.reload();

@@ -274,7 +274,11 @@ impl From<workload::Error> for Looking {
 fn told(error: &service::Error) -> String {
     let text = error.to_string();
     if !text.contains(std::path::MAIN_SEPARATOR) {
-        return crate::problem::sentence(&text);
+        let mut told = crate::problem::sentence(&text);
+        if matches!(error, service::Error::Engine(_)) && error.kind() == service::Kind::Corrupt {
+            told.push_str(" A part of them is damaged: a backup repairs what it can, and fetches again what is lost.");
+        }
+        return told;
     }
     tracing::warn!(error = %error.text(), "an account's backups cannot be read");
     "The account's backups are not where they should be, and nothing was made in their place. Whoever runs the server looks whether the disk with the data folder is mounted; the log names the folder."

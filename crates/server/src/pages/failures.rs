@@ -280,7 +280,7 @@ async fn why(signed: &Signed, account: AccountKey) -> Result<Why, Problem> {
 }
 
 /// What an error says to somebody who does not know Keepwell from inside, and what to do. The codes in it are Microsoft's.
-fn in_words(noted: &str) -> (&'static str, &'static str) {
+pub(crate) fn in_words(noted: &str) -> (&'static str, &'static str) {
     let has = |text: &str| noted.contains(text);
     if has("not in the data folder") {
         (

@@ -8,8 +8,8 @@ use axum::response::{
     sse::{Event, KeepAlive},
 };
 use catalog::{
-    Account, AccountFilter, AccountKey, AccountSort, Direction, Job, JobResult, JobState, Run,
-    RunCause, RunId, RunTotals, TaskId, Wanted,
+    Account, AccountFilter, AccountKey, AccountSort, Direction, Job, JobKind, JobResult, JobState,
+    Run, RunCause, RunId, RunTotals, TaskId, Wanted,
 };
 use futures_util::{Stream, StreamExt, stream};
 use jiff::{SignedDuration, Timestamp};
@@ -19,7 +19,10 @@ use crate::{
     Problem, Signed, State,
     flash::Flash,
     page::{self, Shell},
-    pages::progress::{self, HowFar, WHOLE},
+    pages::{
+        failures::in_words,
+        progress::{self, HowFar, WHOLE},
+    },
     path::Path,
     words::{Outcome, Pill, When, between, cause, count, noun, size, took},
 };
@@ -207,8 +210,10 @@ fn facts(
         rate,
         time,
         ("Items not copied", not_done),
-        ("Accounts partial", count(totals.partial)),
-        ("Accounts failed", count(totals.failed)),
+        (
+            "Accounts partial / failed",
+            format!("{} / {}", count(totals.partial), count(totals.failed)),
+        ),
     ]
 }
 
@@ -366,7 +371,11 @@ fn doing(job: &Job) -> String {
         return "—".to_owned();
     };
     if let Some(error) = &report.error {
-        return crate::problem::sentence(error);
+        if job.kind != JobKind::Backup {
+            return crate::problem::sentence(error);
+        }
+        let (words, remedy) = in_words(error);
+        return format!("{words}. {remedy}");
     }
     if report.failures > 0 {
         return format!(
