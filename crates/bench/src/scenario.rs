@@ -9,6 +9,7 @@ use crate::{Run, folder, machine, report::Report, restic::Restic};
 
 mod account;
 mod full;
+mod mailbox;
 mod many;
 mod memory;
 
@@ -27,6 +28,8 @@ pub(crate) enum Name {
     Memory,
     /// Mailboxes end to end, beside plain GETs.
     Account,
+    /// A mailbox of 500,000 messages, end to end.
+    Mailbox,
 }
 
 /// Where and how to measure.
@@ -93,6 +96,7 @@ pub(crate) fn run(run: &Run) -> anyhow::Result<()> {
                 Name::Many => many::run(&stage, &mut report),
                 Name::Memory => memory::run(&stage, &mut report),
                 Name::Account => account::run(&stage, &mut report),
+                Name::Mailbox => mailbox::run(&stage, &mut report),
             };
             outcome.with_context(|| format!("{name:?}"))?;
         }

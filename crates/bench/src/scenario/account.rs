@@ -185,7 +185,7 @@ fn large_mail(
     Ok(())
 }
 
-fn start(runtime: &tokio::runtime::Runtime, mails: &Path) -> anyhow::Result<Running> {
+pub(super) fn start(runtime: &tokio::runtime::Runtime, mails: &Path) -> anyhow::Result<Running> {
     let world = World::new().mail("bench", mails);
     Ok(runtime.block_on(Emulator::start(Settings::new(world)))?)
 }
@@ -208,7 +208,7 @@ fn paths_of_all(emulator: &Running) -> anyhow::Result<String> {
     Ok(paths)
 }
 
-fn account(emulator: &Running, data: &Path) -> anyhow::Result<(Measured, Told)> {
+pub(super) fn account(emulator: &Running, data: &Path) -> anyhow::Result<(Measured, Told)> {
     measure("account", emulator, &[("--data", data)])
 }
 
