@@ -378,6 +378,15 @@ impl Vault {
         gone(&path, fs::remove_dir_all(&path))
     }
 
+    /// Removes the lists of messages that backups have left for pages and searches ([`workload::mail::Archive::make_lists`]).
+    ///
+    /// # Errors
+    /// When one cannot be removed.
+    pub fn forget_lists(&self, account: &AccountId) -> Result<()> {
+        let cache = self.cache_path(account);
+        repository::forget_summaries(&cache).map_err(file(&cache, "removed"))
+    }
+
     /// The storage of the account's repository.
     pub(crate) fn storage(&self, account: &AccountId) -> Result<Storage> {
         let storage = Storage::local(self.repository_path(account)).map_err(Error::repository(

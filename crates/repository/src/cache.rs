@@ -24,6 +24,7 @@ pub(crate) use folder::Folder;
 pub(crate) use index::CachedIndex;
 pub(crate) use marks::Marks;
 pub(crate) use opening::Opening;
+pub use summaries::forget_summaries;
 
 /// The cache of an open repository. Clones share it. All of its functions block.
 #[derive(Clone)]

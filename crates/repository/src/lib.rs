@@ -46,6 +46,7 @@ mod view;
 
 #[doc(hidden)]
 pub use blob_map::measure_index_memory;
+pub use cache::forget_summaries;
 pub use draft::{BlobWriter, Content, Draft, File};
 pub use error::{Error, Kind, Problem, Result, Subject};
 pub use id::{BlobId, NotAnId, ObjectId, RepositoryId, SnapshotId};

@@ -64,6 +64,17 @@ impl View {
         }
     }
 
+    /// As [`read`](Self::read), by way of the local cache: for a file of state that is likely to be read again.
+    pub async fn read_kept(&self, file: &Node) -> Result<Bytes> {
+        match file.content() {
+            [one] => {
+                let kept = self.inner.blob_by_cache(BlobKind::Content, *one).await?;
+                Ok(kept.into())
+            }
+            _ => self.read(file).await,
+        }
+    }
+
     /// A part of a file's content; less than asked for only at its end.
     pub async fn read_range(&self, file: &Node, range: Range<u64>) -> Result<Bytes> {
         let mut part = BytesMut::new();
@@ -129,14 +140,6 @@ impl View {
             cache.keep_summary(id, summary.len(), &compressed);
         };
         blocking(keep).await
-    }
-
-    /// Removes the summaries of all directories from the local cache.
-    pub async fn forget_summaries(&self) -> Result<()> {
-        match self.inner.cache.clone() {
-            Some(cache) => blocking(move || cache.forget_summaries()).await,
-            None => Ok(()),
-        }
     }
 
     /// Everything in and below the directory at `path`, parents first, in the order of names. Errors when there is no directory.

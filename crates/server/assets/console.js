@@ -158,6 +158,8 @@ function live(part) {
   });
   stream.addEventListener("error", () => {
     stale.hidden = false;
+    // After an answer that was an error it does not connect again by itself.
+    if (stream.readyState === EventSource.CLOSED) setTimeout(() => live(part), 3_000);
   });
 }
 
@@ -174,6 +176,16 @@ async function poll(part) {
     if (now.textContent !== part.textContent) part.replaceChildren(...now.childNodes);
   }
 }
+
+// What must not be done twice: a second click while the first is on its way is none.
+document.addEventListener("submit", (event) => {
+  const form = event.target.closest("[data-once]");
+  if (form?.dataset.once === "sent") event.preventDefault();
+  else if (form) form.dataset.once = "sent";
+});
+addEventListener("pageshow", () => {
+  for (const form of document.querySelectorAll("[data-once]")) form.dataset.once = "";
+});
 
 // Menus: close with Escape and by a click beside them, and move with the arrows.
 document.addEventListener("click", (event) => {

@@ -198,15 +198,23 @@ async fn back_up(service: &Service, claim: &Claim, meter: &Meter) -> Result<Done
         let (items, size_bytes) = archive.totals().await.map_err(unreadable)?;
         (job.items, job.size_bytes) = (items, size_bytes);
         accepted = Some((id.to_string(), items, size_bytes));
-        let settings = TaskSettings::from_text(&task.settings)?;
-        let listed = match settings.index {
-            true => archive.make_lists(&meter.mail).await,
-            false => archive.forget_lists().await,
-        };
-        // Pages and searches do without.
-        if let Err(error) = listed {
+        if wants_lists(&of, claim).await
+            && let Err(error) = archive.make_lists(&meter.mail).await
+        {
+            // Pages and searches do without.
             tracing::warn!(error = %error, "the lists of an account could not be made");
         }
+    }
+    if row.snapshot.is_none() && (accepted.is_none() || report.interrupted) {
+        // A run before has made one and ended before it could say so; or this one is given back without a word.
+        service
+            .enter_restore_points(claim.organization, &vault, &row)
+            .await?;
+    }
+    if !wants_lists(&of, claim).await
+        && let Err(error) = vault.forget_lists(&account.id)
+    {
+        tracing::warn!(error = %error, "the lists of an account could not be removed");
     }
     let result = match &report.stopped {
         Some(error) => {
@@ -225,6 +233,14 @@ async fn back_up(service: &Service, claim: &Claim, meter: &Meter) -> Result<Done
         interrupted: report.interrupted,
         report: job,
     })
+}
+
+/// Whether the task's settings, as they are now that the run is over, ask for lists of the account's messages.
+async fn wants_lists(of: &catalog::Organization, claim: &Claim) -> bool {
+    let settings = of.task(claim.task).await;
+    let settings = settings.map(|task| TaskSettings::from_text(&task.settings));
+    // What cannot be read asks for nothing to be removed.
+    !matches!(settings, Ok(Ok(settings)) if !settings.index)
 }
 
 pub(crate) fn item_report(failure: &model::ItemFailure) -> ItemReport {

@@ -237,7 +237,7 @@ impl Service {
     }
 
     /// Notes an account's newest snapshot. Returns how many there are, and whether it is news.
-    async fn enter_restore_points(
+    pub(crate) async fn enter_restore_points(
         &self,
         organization: OrganizationId,
         vault: &Vault,

@@ -7,11 +7,15 @@
 //! The key is derived from the master key and the directory's id, so that no file can stand for another directory's. A directory with other content has another
 //! id, so that nothing here is ever outdated.
 
+use std::{fs, io, path::Path};
+
 use super::{Cache, Folder};
 use crate::{compression, crypto::Key, id::BlobId};
 
-/// What the names end with.
-const ENDING: &str = ".summary";
+/// In the cache.
+const FOLDER: &str = "blobs";
+/// Of the files' names.
+const EXTENSION: &str = "summary";
 /// Most bytes that are kept of a directory, compressed.
 const SEALED_BYTES_MAX: usize = 1 << 20;
 /// Most bytes before compression: what is larger is not ours.
@@ -55,26 +59,12 @@ impl Cache {
         self.keep(&self.summaries(), &self.summary_name(directory), &sealed);
     }
 
-    /// Removes what was made of all directories.
-    pub(crate) fn forget_summaries(&self) {
-        let folder = self.summaries();
-        for entry in folder.list() {
-            if let Some(name) = entry
-                .file_name()
-                .to_str()
-                .filter(|name| name.ends_with(ENDING))
-            {
-                folder.remove(name);
-            }
-        }
-    }
-
     fn summaries(&self) -> Folder {
-        self.0.folder.within("blobs")
+        self.0.folder.within(FOLDER)
     }
 
     fn summary_name(&self, directory: BlobId) -> String {
-        format!("{}{ENDING}", self.blob_name(directory))
+        format!("{}.{EXTENSION}", self.blob_name(directory))
     }
 
     fn summary_key(&self, directory: BlobId) -> Key {
@@ -82,9 +72,30 @@ impl Cache {
     }
 }
 
+/// Removes what was made of all directories from the local cache at `cache` of a repository, which need not be opened. That there is none is no error.
+///
+/// # Errors
+/// When the folder cannot be read, or a file not removed.
+pub fn forget_summaries(cache: &Path) -> io::Result<()> {
+    let entries = match fs::read_dir(cache.join(FOLDER)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries?,
+    };
+    for entry in entries {
+        let path = entry?.path();
+        if path.extension().is_some_and(|it| it == EXTENSION) {
+            match fs::remove_file(path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+        }
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
-    use std::{fs, sync::Arc};
+    use std::sync::Arc;
 
     use model::SystemClock;
 
@@ -95,7 +106,7 @@ mod tests {
     fn what_was_made_of_a_directory_is_found_for_it_alone_until_it_is_forgotten() {
         let folder = tempfile::tempdir().expect("there is room for a folder");
         let path = folder.path().to_owned();
-        let cache = Cache::new(path, Key::random(), Arc::new(SystemClock::new()));
+        let cache = Cache::new(path.clone(), Key::random(), Arc::new(SystemClock::new()));
         let keep = |directory, plain: &[u8]| {
             let compressed = Compressors::default().compress(plain);
             cache.keep_summary(directory, plain.len(), &compressed);
@@ -124,7 +135,7 @@ mod tests {
 
         keep(one, b"1");
         keep(other, b"2");
-        cache.forget_summaries();
+        forget_summaries(&path).expect("they can be removed");
         assert!(!cache.has_summary(one) && !cache.has_summary(other));
         let mut large = vec![0; SEALED_BYTES_MAX + 1];
         large.fill_with(rand::random);

@@ -313,7 +313,7 @@ async fn what(
     Ok(what)
 }
 
-/// The subjects of the first messages. They are content: seeing them is noted.
+/// The subjects of the first messages, of those that are there. They are content: seeing them is noted.
 async fn subjects(
     state: &State,
     signed: &Signed,
@@ -324,7 +324,9 @@ async fn subjects(
     let mut subjects = Vec::new();
     for id in answers.message.iter().take(SUBJECTS) {
         let id = ItemId::new(id.clone()).map_err(|_| Problem::NotFound)?;
-        let at = archive.find(&id).await?.ok_or(Problem::NotFound)?;
+        let Some(at) = archive.find(&id).await? else {
+            continue;
+        };
         signed
             .note(state, "looked at a message", format!("{key} {id}"))
             .await?;
@@ -440,11 +442,7 @@ async fn review(
                         many => format!("{} of the selected messages are", count(many)),
                     }
                 );
-                let whole = Answers {
-                    message: Vec::new(),
-                    ..answers.clone()
-                };
-                return ask(state, signed, key, &whole, text).await;
+                return ask(state, signed, key, answers, text).await;
             }
             let subjects = subjects(state, signed, key, &archive, answers).await?;
             (ids.len() as u64, "Selected messages".to_owned(), subjects)

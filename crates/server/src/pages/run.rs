@@ -442,7 +442,16 @@ impl Following {
             if self.state.clock().now() >= self.until {
                 return None;
             }
-            let part = part(&self.state, &self.signed, self.run).await.ok()?;
+            let part = match part(&self.state, &self.signed, self.run).await {
+                Ok(part) => part,
+                Err(Problem::NotFound) => return None,
+                Err(error) => {
+                    // Whoever follows a run wants to know its end, also when the database was busy for a moment.
+                    tracing::warn!(error = ?error, "a run could not be looked at");
+                    self.wait().await;
+                    continue;
+                }
+            };
             let text = Alone { part: &part }.render().ok()?;
             if self.told.as_ref() == Some(&text) && !part.is_over {
                 continue;

@@ -228,6 +228,9 @@ async fn lists_are_kept_sealed_as_long_as_they_are_wanted() -> Result<()> {
     service
         .set_settings(organization, customer.task, &settings)
         .await?;
+    // Also when nothing has changed in the mailbox.
+    back_up().await?;
+    assert_eq!(lists()?, Vec::<PathBuf>::new());
     stage.arrives(&ada)?;
     back_up().await?;
     assert_eq!(lists()?, Vec::<PathBuf>::new());

@@ -211,7 +211,8 @@ impl Archive {
     pub async fn open(view: View) -> Result<Self> {
         let mut records = Vec::new();
         for node in view.list(FOLDERS).await.map_err(Error::repository(WHAT))? {
-            let bytes = view.read(&node).await.map_err(Error::repository(WHAT))?;
+            let bytes = view.read_kept(&node).await;
+            let bytes = bytes.map_err(Error::repository(WHAT))?;
             records.push(state::decode_folder(&bytes)?);
         }
         let records = Folders::from_records(records)?;

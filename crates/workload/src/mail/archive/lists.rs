@@ -64,15 +64,6 @@ impl Archive {
         Ok(())
     }
 
-    /// Removes the lists of this and all other snapshots from the local cache.
-    ///
-    /// # Errors
-    /// When the work is interrupted.
-    pub async fn forget_lists(&self) -> Result<()> {
-        let forgotten = self.view.forget_summaries().await;
-        forgotten.map_err(Error::repository(WHAT))
-    }
-
     /// The messages of a directory as lists show them, if its list is there.
     pub(super) async fn known(&self, directory: &str) -> Result<Option<Vec<Listed>>> {
         let kept = self.view.summary(directory).await;
