@@ -344,7 +344,9 @@ fn offered(points: &[RestorePoint], chosen: &RestorePoint) -> Vec<Point> {
         offered.push(chosen);
     }
     let choices = offered.into_iter().map(|point| {
-        let items = point.items.map(|items| format!(", {} items", count(items)));
+        let items = point
+            .items
+            .map(|items| format!(", {}", noun(items, "item", "items")));
         Point {
             id: point.snapshot.clone(),
             time: When(point.time),

@@ -446,6 +446,42 @@ async fn an_account_is_searched_as_of_a_restore_point() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_restore_of_messages_stays_one_when_the_point_has_not_all_of_them() {
+    let mut backed = Backed::with(&[mail(1, "Hello")]).await;
+    let first = backed.account.snapshot.clone().unwrap();
+    backed.arrives(&mail(2, "New"));
+    backed.back_up().await;
+    let mut fields = backed.form("messages").await;
+    let ticked = fields.iter().filter(|(name, _)| name == "message").count();
+    assert_eq!(ticked, 2);
+    fields.retain(|(name, _)| name != "point");
+    fields.push(("point".to_owned(), first));
+    let what = |page: &Answer| {
+        let (_, chosen) = page.text.split_once("name=\"what\"").unwrap();
+        let (first, _) = chosen.split_once("</div>").unwrap();
+        assert!(first.contains("value=\"messages\" checked"), "{first}");
+        assert!(page.has("These 2 messages"));
+    };
+    for step in ["find", "review"] {
+        let mut fields = fields.clone();
+        fields.push(("step".to_owned(), step.to_owned()));
+        let fields: Vec<_> = fields
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+            .collect();
+        let page = backed.browser.post(&backed.path("/restore"), &fields).await;
+        let is_refused = page.status == 422;
+        assert!(is_refused || page.status == 200, "{step}: {}", page.text);
+        assert_eq!(is_refused, step == "review");
+        assert_eq!(
+            page.has("One of the selected messages is not in this restore point"),
+            is_refused
+        );
+        what(&page);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_done_to_accounts_and_settings_can_be_taken_back() {
     let backed = Backed::with(&[mail(1, "Hello")]).await;
     let (browser, task) = (&backed.browser, format!("/tasks/{}", backed.task));
