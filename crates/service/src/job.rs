@@ -205,8 +205,8 @@ async fn back_up(service: &Service, claim: &Claim, meter: &Meter) -> Result<Done
             tracing::warn!(error = %error, "the lists of an account could not be made");
         }
     }
-    if row.snapshot.is_none() && (accepted.is_none() || report.interrupted) {
-        // A run before has made one and ended before it could say so; or this one is given back without a word.
+    if row.snapshot.is_none() && accepted.is_none() {
+        // A run before may have made one and ended before it could say so.
         service
             .enter_restore_points(claim.organization, &vault, &row)
             .await?;
