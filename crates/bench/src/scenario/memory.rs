@@ -18,6 +18,10 @@ const INDEX_BYTES_A_BLOB: f64 = 60.0;
 
 pub(super) fn run(stage: &Stage, report: &mut Report) -> anyhow::Result<()> {
     large_file(stage, report)?;
+    if stage.smoke {
+        // Of few blobs the index file that is being read takes more than the index; the repository's own tests count those.
+        return Ok(());
+    }
     folder::remove(&stage.folder)?;
     std::fs::create_dir_all(&stage.folder)?;
     many_blobs(stage, report)
@@ -25,10 +29,9 @@ pub(super) fn run(stage: &Stage, report: &mut Report) -> anyhow::Result<()> {
 
 /// The index of very many blobs, beside that of a tenth of them.
 fn many_blobs(stage: &Stage, report: &mut Report) -> anyhow::Result<()> {
-    let blobs = stage.scaled(BLOBS);
     let mut peaks = Vec::new();
     let mut table = vec![row(["", "seconds", "CPU seconds", "peak memory, MB"])];
-    for count in [blobs / 10, blobs] {
+    for count in [BLOBS / 10, BLOBS] {
         let repository = stage.folder.join(count.to_string());
         ours::init(&repository)?;
         let number = count.to_string();
@@ -53,12 +56,12 @@ fn many_blobs(stage: &Stage, report: &mut Report) -> anyhow::Result<()> {
     }
     report.limit(
         "the index of ten million blobs: memory for each",
-        (peaks[1] - peaks[0]) / (blobs - blobs / 10) as f64,
+        (peaks[1] - peaks[0]) / (BLOBS - BLOBS / 10) as f64,
         "bytes",
         Bound::AtMost(INDEX_BYTES_A_BLOB),
     );
     report.section(
-        &format!("{blobs} blobs"),
+        &format!("{BLOBS} blobs"),
         "Each of eight bytes. The memory for each is what reading the index takes more at its peak than that of a tenth of them.",
         table,
     );
