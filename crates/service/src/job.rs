@@ -113,6 +113,8 @@ pub(crate) struct Done {
     pub(crate) token: u64,
     /// It ended early, because it was asked to.
     pub(crate) interrupted: bool,
+    /// For a restore: what ended it when some was done already.
+    pub(crate) stopped: Option<Error>,
 }
 
 impl Done {
@@ -124,6 +126,7 @@ impl Done {
             failures: None,
             token: 0,
             interrupted: false,
+            stopped: None,
         }
     }
 }
@@ -231,6 +234,7 @@ async fn back_up(service: &Service, claim: &Claim, meter: &Meter) -> Result<Done
         failures: Some(report.failures.iter().map(item_report).collect()),
         token: outcome.token,
         interrupted: report.interrupted,
+        stopped: None,
         report: job,
     })
 }
@@ -284,43 +288,50 @@ async fn put_back(service: &Service, claim: &Claim, meter: &Meter) -> Result<Don
         Some(name) => Destination::NewFolder { name },
         None => Destination::InPlace,
     };
-    let selections: Vec<_> = match input.selection {
-        Selection::Messages(ids) => ids
-            .into_iter()
-            .map(mail_restore::Selection::Message)
-            .collect(),
-        Selection::Folder(id) => vec![mail_restore::Selection::Folder(id)],
-        Selection::Mailbox => vec![mail_restore::Selection::Mailbox],
+    let order = restore::Order {
+        source: &source,
+        target: &target.source,
+        selection: match input.selection {
+            Selection::Messages(ids) => mail_restore::Selection::Messages(ids),
+            Selection::Folder(id) => mail_restore::Selection::Folder(id),
+            Selection::Mailbox => mail_restore::Selection::Mailbox,
+        },
+        destination,
+        restore: input.restore,
     };
+    let total = order.selection.count(&archive);
+    meter.items_total.store(total, Ordering::Relaxed);
+    let report = restore::run(setting, &archive, &order, &|item| {
+        meter.items.fetch_add(1, Ordering::Relaxed);
+        meter.bytes.fetch_add(item.bytes, Ordering::Relaxed);
+    })
+    .await?;
     let mut job = JobReport {
-        into,
+        restored: report.restored,
+        already_there: report.already_there + report.identical,
+        failures: report.failed,
         ..JobReport::default()
     };
-    let total = selections.iter().map(|one| one.count(&archive)).sum();
-    meter.items_total.store(total, Ordering::Relaxed);
-    for selection in selections {
-        let order = restore::Order {
-            source: &source,
-            target: &target.source,
-            selection,
-            destination: destination.clone(),
-            restore: input.restore.clone(),
-        };
-        let report = restore::run(setting, &archive, &order, &|item| {
-            meter.items.fetch_add(1, Ordering::Relaxed);
-            meter.bytes.fetch_add(item.bytes, Ordering::Relaxed);
-        })
-        .await?;
-        job.restored += report.restored;
-        job.already_there += report.already_there + report.identical;
-        job.failures += report.failed;
+    if into.is_some() {
+        // In a folder of its own nothing is but what an attempt of this very restore has put there.
+        job.restored += report.already_there;
+        job.already_there = report.identical;
     }
+    job.into = into;
+    let stopped = report.stopped.map(|source| {
+        Error::Engine(engine::Error::Workload {
+            what: "the messages could not all be restored",
+            source,
+        })
+    });
+    job.error = stopped.as_ref().map(Error::text);
     let result = match (job.failures, job.restored + job.already_there) {
-        (0, _) => JobResult::Success,
+        (0, _) if stopped.is_none() => JobResult::Success,
         (_, 0) => JobResult::Failed,
         _ => JobResult::Partial,
     };
     Ok(Done {
+        stopped,
         report: job,
         ..Done::new(result)
     })

@@ -116,7 +116,7 @@ impl Attending {
         }
         match ending {
             Ok(Ok(Ok(done))) if done.interrupted => self.give_back().await,
-            Ok(Ok(Ok(done))) => self.finish(done).await,
+            Ok(Ok(Ok(done))) => self.done(done).await,
             Ok(Ok(Err(error))) => self.failed(error).await,
             Ok(Err(_)) => {
                 let why = "Keepwell itself gave up on it: report this to whoever makes it";
@@ -216,21 +216,41 @@ impl Attending {
         }
     }
 
-    async fn failed(&mut self, error: crate::Error) {
-        let (kind, text) = (error.kind(), error.text());
-        tracing::warn!(job = %self.claim.lease.job, error = text, "a job failed");
-        if kind == Kind::Unavailable && self.claim.attempts < TRIES_MAX {
-            let now = self.service.clock().now();
-            let again = now + self.service.settings().pace.pause;
-            let catalog = self.service.catalog();
-            let given = catalog.try_again(&self.claim.lease, again, now).await;
-            self.note(given);
+    async fn done(&mut self, mut done: Done) {
+        let stopped = done.stopped.take();
+        if let Some(error) = &stopped
+            && self.is_tried_again(error).await
+        {
             return;
         }
-        self.fail(text).await;
-        if kind == Kind::Disconnected {
+        self.finish(done).await;
+        if stopped.is_some_and(|error| error.kind() == Kind::Disconnected) {
             self.look_at_connection().await;
         }
+    }
+
+    async fn failed(&mut self, error: crate::Error) {
+        if self.is_tried_again(&error).await {
+            return;
+        }
+        self.fail(error.text()).await;
+        if error.kind() == Kind::Disconnected {
+            self.look_at_connection().await;
+        }
+    }
+
+    /// Gives the job back to be tried again, if what it met may pass and it has not met it too often.
+    async fn is_tried_again(&mut self, error: &crate::Error) -> bool {
+        tracing::warn!(job = %self.claim.lease.job, error = error.text(), "a job failed");
+        if error.kind() != Kind::Unavailable || self.claim.attempts >= TRIES_MAX {
+            return false;
+        }
+        let now = self.service.clock().now();
+        let again = now + self.service.settings().pace.pause;
+        let catalog = self.service.catalog();
+        let given = catalog.try_again(&self.claim.lease, again, now).await;
+        self.note(given);
+        true
     }
 
     /// Finds out at once whether the connection works, so that people are told why jobs fail.

@@ -207,7 +207,7 @@ async fn bring_back(setting: Setting<'_>, order: &Order<'_>) -> Result<Answer> {
     let report = restore::run(setting, &archive, order, &|_| {}).await?;
     Ok(Answer {
         snapshot: None,
-        complete: report.failed == 0 && report.notable.is_empty(),
+        complete: report.is_complete() && report.notable.is_empty(),
         messages: report.restored,
     })
 }

@@ -81,6 +81,14 @@ impl Error {
         }
     }
 
+    /// Whether what is stored is damaged where it was looked for; other places may be sound.
+    pub(crate) fn is_damage(&self) -> bool {
+        match self {
+            Self::Repository { source, .. } => source.kind() == repository::Kind::Corrupt,
+            error => error.kind() == Kind::Corrupt,
+        }
+    }
+
     /// Wraps what Graph said about `what`.
     pub(crate) fn graph(what: &'static str) -> impl FnOnce(graph::Error) -> Self {
         move |source| Self::Graph { what, source }

@@ -97,7 +97,7 @@ pub(super) async fn restore(tenant: &Tenant, data: &Path) -> anyhow::Result<Told
         };
         let report = restore::run(setting, &archive, &order, &progress).await?;
         anyhow::ensure!(
-            report.failed == 0 && report.notable.is_empty(),
+            report.is_complete() && report.notable.is_empty(),
             "messages could not be restored whole"
         );
         told.items += report.restored;

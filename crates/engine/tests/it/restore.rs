@@ -113,7 +113,7 @@ async fn restored(
     };
     let report = restore::run(setting, &archive, &order, &|_| {}).await?;
     ensure!(
-        report.failed == 0 && report.notable.is_empty(),
+        report.is_complete() && report.notable.is_empty(),
         "{report:?}"
     );
     Ok(report)

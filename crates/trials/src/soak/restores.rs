@@ -40,7 +40,7 @@ impl World {
             restore: RestoreId::new(name.clone())?,
         };
         let report = restore::run(self.setting(), &archive, &order, &|_| ()).await?;
-        ensure!(report.failed == 0, "{:?}", report.notable);
+        ensure!(report.is_complete(), "{report:?}");
         let expected = shown_by(&archive, &order.selection).await?;
         let count: usize = expected.values().sum();
         ensure!(

@@ -1,4 +1,4 @@
-//! Puts messages back: one, a folder with its sub-folders, or a whole mailbox, as of a snapshot, into the same mailbox or another.
+//! Puts messages back: some, a folder with its sub-folders, or a whole mailbox, as of a snapshot, into the same mailbox or another.
 //!
 //! A restore adds and does nothing else. It sends nothing to anybody, changes nothing that is there, and deletes nothing: every request is a GET
 //! or creates a folder, a message or an attachment. Into a *new folder* it puts the folders as they were; *in place* it puts every message into its
@@ -29,7 +29,7 @@ use model::{AccountId, Clock, ItemId, RestoreId};
 pub use report::{ItemReport, Outcome, Report};
 pub use selection::Selection;
 
-use super::{Archive, MessageRef, Outlined, compose::Marks, json::Fields};
+use super::{Archive, Folder, MessageRef, Outlined, compose::Marks, json::Fields};
 use crate::{Error, Result};
 use budget::Budget;
 use existing::Known;
@@ -55,7 +55,7 @@ pub struct Options {
 /// Where messages are restored to.
 #[derive(Clone, Debug)]
 pub enum Destination {
-    /// A folder of this name beside the inbox, made if it is not there, and in it the folders as they were. A message alone lies in it directly.
+    /// A folder of this name beside the inbox, made if it is not there, and in it the folders as they were. Single messages lie in it directly.
     NewFolder {
         /// What people will see.
         name: String,
@@ -78,8 +78,8 @@ impl Destination {
 /// Restores `selection` from `archive` into the mailbox `target`. `progress` is told of every message once, when its outcome is known.
 ///
 /// # Errors
-/// When nothing can go on: Graph refuses the application or the mailbox, the new folder cannot be made, or the selection is not in the archive.
-/// What concerns single messages and folders is in the report.
+/// When nothing can be begun: Graph refuses the application or the mailbox, the new folder cannot be made, or nothing of the selection is in the
+/// archive. What concerns single messages and folders is in the report, and so is what ended a restore that had begun.
 pub async fn run(
     graph: &Client,
     target: &AccountId,
@@ -108,15 +108,20 @@ pub async fn run(
         progress,
     };
     let selected = selection.resolve(archive).await?;
-    let mut folders = Folders::open(&restore, selected.onto.as_ref()).await?;
+    let mut folders = Folders::open(&restore, &selected.onto).await?;
     let mut report = Report::default();
     for (folder, messages) in selected.folders {
-        let place = folders.place(folder).await?;
-        let messages = match messages {
-            Some(messages) => messages,
-            None => archive.messages(&folder.id).await?,
-        };
-        restore.messages(&place, messages, &mut report).await?;
+        let work = restore.folder(&mut folders, folder, messages, &mut report);
+        if let Err(error) = work.await {
+            if report.is_empty() {
+                return Err(error);
+            }
+            report.stopped = Some(error);
+            break;
+        }
+    }
+    for (id, why) in selected.missing {
+        restore.tell(ItemReport::missing(id, why), &mut report);
     }
     report.folders_created = folders.created();
     Ok(report)
@@ -147,8 +152,29 @@ struct Restore<'a> {
     progress: &'a (dyn Fn(&ItemReport) + Sync),
 }
 
-impl Restore<'_> {
-    /// Restores the messages of one folder.
+impl<'a> Restore<'a> {
+    /// Restores these messages of a folder, or all.
+    async fn folder(
+        &self,
+        folders: &mut Folders<'a>,
+        folder: &'a Folder,
+        messages: Option<Vec<MessageRef>>,
+        report: &mut Report,
+    ) -> Result<()> {
+        let place = folders.place(folder).await?;
+        let messages = match messages {
+            Some(messages) => messages,
+            None => self.archive.messages(&folder.id).await?,
+        };
+        self.messages(&place, messages, report).await
+    }
+
+    fn tell(&self, item: ItemReport, report: &mut Report) {
+        (self.progress)(&item);
+        report.add(item);
+    }
+
+    /// Restores messages of one folder.
     async fn messages(
         &self,
         place: &Result<Place, Failure>,
@@ -162,7 +188,7 @@ impl Restore<'_> {
         for chunk in messages.chunks(LOOKED_UP_AT_ONCE) {
             let known = match &standing {
                 Some((place, standing)) => self.known(place, standing, chunk).await?,
-                None => vec![Known::Missing; chunk.len()],
+                None => vec![(None, Known::Missing); chunk.len()],
             };
             // In boxes, or the compiler cannot tell that whoever restores may do so on any thread.
             let each = chunk.iter().zip(known);
@@ -171,22 +197,21 @@ impl Restore<'_> {
                 .collect();
             let mut outcomes = stream::iter(each).buffer_unordered(AT_ONCE);
             while let Some(item) = outcomes.next().await {
-                let item = item?;
-                (self.progress)(&item);
-                report.add(item);
+                self.tell(item?, report);
             }
         }
         Ok(())
     }
 
-    /// Restores one message, of which `known` tells what is there already. An error ends the whole restore.
+    /// Restores one message, of which `known` tells its id, if it was looked up, and what is there already. An error ends the whole restore.
     async fn message(
         &self,
         at: &MessageRef,
-        known: Known,
+        (id, known): (Option<ItemId>, Known),
         place: &Result<Place, Failure>,
     ) -> Result<ItemReport> {
         let mut item = ItemReport::new(at.clone());
+        item.source = id;
         let (place, found) = match (place, known) {
             (Ok(_), Known::Identical) => {
                 item.outcome = Outcome::Identical;
@@ -199,6 +224,7 @@ impl Restore<'_> {
                 return Ok(item);
             }
             (Err(failure), _) => {
+                item.source = self.archive.message_id(at).await.ok();
                 item.fail(failure.clone());
                 return Ok(item);
             }
@@ -207,6 +233,7 @@ impl Restore<'_> {
             Ok(read) => read,
             Err(error) => {
                 tracing::warn!(%error, "a message of the archive cannot be read");
+                item.source = self.archive.message_id(at).await.ok();
                 item.fail(Failure::unreadable());
                 return Ok(item);
             }

@@ -157,7 +157,7 @@ async fn a_folder_and_a_message_come_back_alone() -> Result<()> {
     assert_eq!(restored.counts(), (4, 0, 0, 0));
     assert_eq!(stage.in_folder("bob", &[NEW, "Projects"])?.len(), 2);
     let id = &stage.in_folder("ada", &["Projects", "O'Neil, 50% & more"])?[0];
-    let selection = Selection::Message(ItemId::new(id.as_str())?);
+    let selection = Selection::Messages(vec![ItemId::new(id.as_str())?]);
     let destination = Destination::NewFolder {
         name: "One".to_owned(),
     };
@@ -166,13 +166,72 @@ async fn a_folder_and_a_message_come_back_alone() -> Result<()> {
         .await?;
     assert_eq!(restored.counts(), (1, 0, 0, 0));
     assert_eq!(stage.in_folder("bob", &["One"])?.len(), 1);
-    let unknown = Selection::Message(ItemId::new("nothing")?);
+    let unknown = Selection::Messages(vec![ItemId::new("nothing")?]);
     assert!(
         stage
             .restore(&archive, unknown, "bob", new_folder())
             .await
             .is_err()
     );
+    Ok(())
+}
+
+/// Ticked messages of several folders, one of them twice and one that the archive does not hold: one restore, and what became of each.
+#[tokio::test]
+async fn messages_of_several_folders_come_back_as_one_restore() -> Result<()> {
+    let stage = stage().await?;
+    let archive = archive_of(&stage, "ada").await?;
+    let inbox = stage.in_folder("ada", &["Inbox"])?;
+    let deep = stage.in_folder("ada", &["Projects", "O'Neil, 50% & more", "Deep"])?;
+    let wanted = [&inbox[0], "gone", &deep[0], &inbox[0], &inbox[1]];
+    let ids: Result<Vec<_>, _> = wanted.map(ItemId::new).into_iter().collect();
+    let restored = stage
+        .restore(&archive, Selection::Messages(ids?), "bob", new_folder())
+        .await?;
+    assert_eq!(restored.counts(), (3, 0, 0, 1));
+    assert_eq!(stage.in_folder("bob", &[NEW])?.len(), 3);
+    assert_eq!(restored.report.folders_created, 1, "the new one alone");
+    let [missing] = restored.report.notable.as_slice() else {
+        panic!("{:?}", restored.report.notable);
+    };
+    assert_eq!(missing.outcome, Outcome::NotHeld);
+    assert_eq!(missing.source, Some(ItemId::new("gone")?));
+    assert_faithful(&stage, &restored, "bob").await
+}
+
+/// What ends a restore leaves the report of what was done until then, and the same restore again brings the rest.
+#[tokio::test]
+async fn an_error_at_the_third_message_keeps_the_report_of_the_two_before() -> Result<()> {
+    let stage = stage().await?;
+    let archive = archive_of(&stage, "ada").await?;
+    let mut ids = Vec::new();
+    for path in [
+        &["Inbox"][..],
+        &["Projects"],
+        &["Projects", "O'Neil, 50% & more"],
+    ] {
+        ids.push(ItemId::new(stage.in_folder("ada", path)?[0].as_str())?);
+    }
+    let mut rule = FaultRule::on(CREATE);
+    (rule.method, rule.status, rule.code, rule.after) = (
+        Some("POST".to_owned()),
+        Some(401),
+        Some("InvalidAuthenticationToken".to_owned()),
+        2,
+    );
+    stage.emulator.add_fault(rule)?;
+    let selection = || Selection::Messages(ids.clone());
+    let restored = stage
+        .restore(&archive, selection(), "bob", new_folder())
+        .await?;
+    assert_eq!(restored.counts(), (2, 0, 0, 0));
+    assert!(restored.report.stopped.is_some() && !restored.report.is_complete());
+    stage.emulator.clear_faults();
+    let again = stage
+        .restore(&archive, selection(), "bob", new_folder())
+        .await?;
+    assert_eq!(again.counts(), (1, 2, 0, 0));
+    assert!(again.report.is_complete());
     Ok(())
 }
 
@@ -435,7 +494,7 @@ async fn an_edited_draft_is_not_overwritten() -> Result<()> {
     stage
         .patch("ada", &id, json!({"subject": "Second"}))
         .await?;
-    let selection = || Selection::Message(ItemId::new(id.as_str()).expect("an id"));
+    let selection = || Selection::Messages(vec![ItemId::new(id.as_str()).expect("an id")]);
     let restored = stage
         .restore(&archive, selection(), "ada", Destination::InPlace)
         .await?;

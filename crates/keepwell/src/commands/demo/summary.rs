@@ -50,12 +50,15 @@ impl Summary {
 
     pub(crate) fn take_restore(&mut self, address: &str, report: &restore::Report) {
         self.restored += report.restored;
-        self.failed += report.failed;
+        self.failed += report.failed + u64::from(report.stopped.is_some());
+        if let Some(error) = &report.stopped {
+            out::story(&format!("{address}: the restore ended early: {error}"));
+        }
         for item in &report.notable {
             if item.losses.is_empty() {
                 out::story(&format!(
                     "{address}: not restored: {}: {}",
-                    file(&item.at),
+                    file(item.at.as_ref()),
                     item.outcome
                 ));
             } else {
@@ -63,7 +66,7 @@ impl Summary {
                 let losses: Vec<String> = item.losses.iter().map(ToString::to_string).collect();
                 out::story(&format!(
                     "{address}: restored with losses: {}: {}",
-                    file(&item.at),
+                    file(item.at.as_ref()),
                     losses.join("; ")
                 ));
             }
@@ -137,7 +140,10 @@ fn notable(report: &backup::Report) -> Vec<String> {
 }
 
 /// What `restic find` finds the message's file by, without its subject.
-fn file(message: &MessageRef) -> String {
+fn file(message: Option<&MessageRef>) -> String {
+    let Some(message) = message else {
+        return "a message".to_owned();
+    };
     let (_, hash) = message.path.rsplit_once('~').unwrap_or_default();
     format!("*~{hash}.eml")
 }

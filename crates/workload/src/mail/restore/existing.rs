@@ -73,21 +73,25 @@ impl Restore<'_> {
         Ok(standing)
     }
 
-    /// What is there of each of these messages, in their order.
+    /// What is there of each of these messages, in their order, with their ids where they were read.
     pub(super) async fn known(
         &self,
         place: &Place,
         standing: &Standing,
         messages: &[MessageRef],
-    ) -> Result<Vec<Known>> {
+    ) -> Result<Vec<(Option<ItemId>, Known)>> {
         let mut known = vec![Known::Missing; messages.len()];
+        let mut ids = vec![None; messages.len()];
         if place.is_new {
-            return Ok(known);
+            return Ok(ids.into_iter().zip(known).collect());
         }
         let mut asked = Vec::new();
         for (index, at) in messages.iter().enumerate() {
             match self.headline(at).await {
-                Ok((id, json)) => asked.push(Asked { index, id, json }),
+                Ok((id, json)) => {
+                    ids[index] = Some(id.clone());
+                    asked.push(Asked { index, id, json });
+                }
                 Err(_) => known[index] = Known::Doubtful(Failure::unreadable()),
             }
         }
@@ -99,7 +103,7 @@ impl Restore<'_> {
             asked.retain(|message| matches!(known[message.index], Known::Missing));
             self.find_copies(place, &asked, &mut known).await?;
         }
-        Ok(known)
+        Ok(ids.into_iter().zip(known).collect())
     }
 
     async fn headline(&self, at: &MessageRef) -> Result<(ItemId, Box<RawValue>)> {

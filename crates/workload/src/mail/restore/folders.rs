@@ -36,7 +36,7 @@ pub(super) struct Folders<'a> {
     archived: HashMap<&'a ItemId, &'a Folder>,
     /// The top of what is restored: the new folder, or the root of the target.
     top: Place,
-    onto: &'a ItemId,
+    onto: HashSet<&'a ItemId>,
     places: HashMap<ItemId, Result<Place, Failure>>,
     /// Names given within each folder of the target, so that two folders of one name stay two (survival 92).
     given: HashSet<(ItemId, String)>,
@@ -55,9 +55,9 @@ struct Row {
 }
 
 impl<'a> Folders<'a> {
-    /// Finds the root of the target and makes the new folder. `onto` is the folder of the archive that the new folder stands for; `None` for the
+    /// Finds the root of the target and makes the new folder. `onto` are the folders of the archive that the new folder stands for; none for the
     /// root.
-    pub(super) async fn open(restore: &'a Restore<'a>, onto: Option<&'a ItemId>) -> Result<Self> {
+    pub(super) async fn open(restore: &'a Restore<'a>, onto: &'a HashSet<ItemId>) -> Result<Self> {
         let archived: HashMap<_, _> = restore
             .archive
             .folders()
@@ -72,7 +72,10 @@ impl<'a> Folders<'a> {
         let root = mailbox.folder(ROOT).await.map_err(Error::graph(WHAT))?.id;
         let mut folders = Self {
             restore,
-            onto: onto.unwrap_or(&archive_root.id),
+            onto: match onto.is_empty() {
+                true => HashSet::from([&archive_root.id]),
+                false => onto.iter().collect(),
+            },
             archived,
             top: Place {
                 id: root.clone(),
@@ -147,7 +150,7 @@ impl<'a> Folders<'a> {
 
     fn is_top(&self, folder: &Folder) -> bool {
         match self.restore.options.destination {
-            Destination::NewFolder { .. } => folder.id == *self.onto,
+            Destination::NewFolder { .. } => self.onto.contains(&folder.id),
             Destination::InPlace => folder.parent.is_none(),
         }
     }

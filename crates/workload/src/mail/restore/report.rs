@@ -6,7 +6,10 @@ use model::{FailureCause, ItemId};
 use serde::Serialize;
 
 use super::failure::Failure;
-use crate::mail::{MessageRef, compose::Loss};
+use crate::{
+    Error,
+    mail::{MessageRef, compose::Loss},
+};
 
 /// The sums of a restore, and the messages that somebody should look at. Every message was told to the progress callback.
 #[derive(Debug, Default)]
@@ -25,14 +28,16 @@ pub struct Report {
     pub folders_created: u64,
     /// The messages that failed or lost something, in the order in which that became known.
     pub notable: Vec<ItemReport>,
+    /// Why it ended before its time; what was done until then stays, and the same restore again adds only what is missing.
+    pub stopped: Option<Error>,
 }
 
 /// What became of one message.
 #[derive(Clone, Debug)]
 pub struct ItemReport {
-    /// Where it is in the archive. Its path has the subject in it and belongs into no log.
-    pub at: MessageRef,
-    /// Its id at the source; `None` when it was not read, because it was left alone or could not be.
+    /// Where it is in the archive; `None` when it was not found there. Its path has the subject in it and belongs into no log.
+    pub at: Option<MessageRef>,
+    /// Its id at the source; `None` when it could not be read.
     pub source: Option<ItemId>,
     /// What was done.
     pub outcome: Outcome,
@@ -58,6 +63,8 @@ pub enum Outcome {
     },
     /// It is still in its folder, unchanged.
     Identical,
+    /// The archive does not hold it.
+    NotHeld,
     /// It could not be restored.
     Failed {
         /// Why.
@@ -76,6 +83,7 @@ impl fmt::Display for Outcome {
                 return f.write_str("an earlier restore had brought it back");
             }
             Self::Identical => return f.write_str("it is still there, unchanged"),
+            Self::NotHeld => return f.write_str("the restore point does not have it"),
             Self::Failed { cause, code } => (cause, code),
         };
         f.write_str(match cause {
@@ -97,9 +105,22 @@ impl fmt::Display for Outcome {
 impl ItemReport {
     pub(super) fn new(at: MessageRef) -> Self {
         Self {
-            at,
+            at: Some(at),
             source: None,
             outcome: Outcome::Identical,
+            losses: Vec::new(),
+            bytes: 0,
+        }
+    }
+
+    /// A message that was not found in the archive, because it is not there or for the reason that is given.
+    pub(super) fn missing(id: ItemId, why: Option<Failure>) -> Self {
+        Self {
+            at: None,
+            source: Some(id),
+            outcome: why.map_or(Outcome::NotHeld, |Failure { cause, code }| {
+                Outcome::Failed { cause, code }
+            }),
             losses: Vec::new(),
             bytes: 0,
         }
@@ -114,6 +135,17 @@ impl ItemReport {
 }
 
 impl Report {
+    /// Whether nothing of what was wanted is missing.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.failed == 0 && self.stopped.is_none()
+    }
+
+    /// Whether it has not come to any message yet.
+    pub(super) fn is_empty(&self) -> bool {
+        self.restored + self.already_there + self.identical + self.failed == 0
+    }
+
     pub(super) fn add(&mut self, item: ItemReport) {
         match item.outcome {
             Outcome::Restored { .. } => {
@@ -122,9 +154,10 @@ impl Report {
             }
             Outcome::AlreadyThere { .. } => self.already_there += 1,
             Outcome::Identical => self.identical += 1,
-            Outcome::Failed { .. } => self.failed += 1,
+            Outcome::NotHeld | Outcome::Failed { .. } => self.failed += 1,
         }
-        if !item.losses.is_empty() || matches!(item.outcome, Outcome::Failed { .. }) {
+        let is_missing = matches!(item.outcome, Outcome::NotHeld | Outcome::Failed { .. });
+        if !item.losses.is_empty() || is_missing {
             self.notable.push(item);
         }
     }
