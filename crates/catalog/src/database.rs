@@ -52,6 +52,11 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         "what runs and days came to",
         include_str!("../migrations/0009_what_runs_and_days_came_to.sql"),
     ),
+    (
+        10,
+        "orders that begin once",
+        include_str!("../migrations/0010_orders_that_begin_once.sql"),
+    ),
 ];
 
 /// Statements under way at once. PostgreSQL allows 100 connections by default, which several processes share; SQLite has one writer anyway.

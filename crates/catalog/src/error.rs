@@ -33,6 +33,9 @@ pub enum Error {
     /// A later discovery of the same task's accounts has begun, and knows better.
     #[error("the task's accounts are being looked for again, and that counts")]
     Outdated,
+    /// What an order is known by is another order's.
+    #[error("the key was used for another order: take a new one")]
+    OtherOrder,
     /// What was given cannot be.
     #[error("{0}")]
     Invalid(&'static str),
@@ -69,7 +72,7 @@ impl Error {
     pub fn kind(&self) -> Kind {
         match self {
             Self::NotFound(_) => Kind::NotFound,
-            Self::Exists(_) | Self::LeaseLost | Self::Outdated => Kind::Conflict,
+            Self::Exists(_) | Self::LeaseLost | Self::Outdated | Self::OtherOrder => Kind::Conflict,
             Self::Invalid(_) | Self::Address => Kind::Invalid,
             Self::Unreadable(_) | Self::Later | Self::Migration(_) => Kind::Corrupt,
             Self::Database { .. } => Kind::Unavailable,

@@ -50,7 +50,7 @@ pub use jobs::{
 };
 pub use organizations::{NewOrganization, Organization, OrganizationRow};
 pub use page::{Direction, Page, PageToken};
-pub use runs::{DayTotals, Run, RunCause, RunTotals};
+pub use runs::{DayTotals, Once, Run, RunCause, RunTotals};
 pub use sessions::{NewSession, Session};
 pub use tasks::{NewTask, Task};
 pub use users::{NewUser, Role, User};

@@ -1,7 +1,9 @@
 //! Runs: one execution of a task, with a job for each account.
 
+use data_encoding::HEXLOWER;
 use jiff::Timestamp;
-use sqlx::{AnyConnection, AssertSqlSafe, Row, any::AnyRow};
+use sha2::{Digest, Sha256};
+use sqlx::{Any, AnyConnection, AssertSqlSafe, Executor, Row, any::AnyRow};
 
 use crate::{
     AccountFilter, Error, JobId, JobKind, JobResult, JobState, NewJob, Organization, Result, RunId,
@@ -46,6 +48,24 @@ pub struct Run {
     pub started_at: Timestamp,
     /// When its last job was over.
     pub finished_at: Option<Timestamp>,
+}
+
+/// What makes an order begin one run, however often it comes.
+#[derive(Clone, Debug)]
+pub struct Once {
+    key: String,
+    hash: String,
+}
+
+impl Once {
+    /// `key` is what the order is known by, never empty; with the same key another `order`, whose text tells all that is ordered, is refused.
+    #[must_use]
+    pub fn new(key: String, order: &str) -> Self {
+        Self {
+            key,
+            hash: HEXLOWER.encode(&Sha256::digest(order)),
+        }
+    }
 }
 
 /// What the jobs of a run come to so far.
@@ -98,9 +118,50 @@ impl Organization {
         job: &NewJob,
         now: Timestamp,
     ) -> Result<Option<(RunId, u64)>> {
+        self.begin(task, cause, filter, job, None, now).await
+    }
+
+    /// The same for an order that may come again: the run that it has begun is returned then, with no jobs.
+    ///
+    /// # Errors
+    /// [`Error::OtherOrder`] when the key was used for something else.
+    pub async fn begin_run_once(
+        &self,
+        task: TaskId,
+        cause: RunCause,
+        filter: &AccountFilter,
+        job: &NewJob,
+        once: &Once,
+        now: Timestamp,
+    ) -> Result<Option<(RunId, u64)>> {
+        self.begin(task, cause, filter, job, Some(once), now).await
+    }
+
+    /// The run that an order has begun.
+    ///
+    /// # Errors
+    /// [`Error::OtherOrder`] when the key was used for something else.
+    pub async fn run_of_order(&self, once: &Once) -> Result<Option<RunId>> {
+        self.ordered(&self.catalog.pool, once).await
+    }
+
+    async fn begin(
+        &self,
+        task: TaskId,
+        cause: RunCause,
+        filter: &AccountFilter,
+        job: &NewJob,
+        once: Option<&Once>,
+        now: Timestamp,
+    ) -> Result<Option<(RunId, u64)>> {
         self.task(task).await?;
         let id = RunId::new();
         transaction!(self.catalog, "begin a run", |c| {
+            if let Some(once) = once
+                && let Some(run) = self.ordered(&mut *c, once).await?
+            {
+                return Ok(Some((run, 0)));
+            }
             let mut select = Statement::new("SELECT id FROM accounts");
             self.narrow(&mut select, task, filter);
             if job.kind == JobKind::Restore {
@@ -119,17 +180,25 @@ impl Organization {
             if accounts.is_empty() {
                 return Ok(None);
             }
-            sqlx::query(
-                        "INSERT INTO runs (id, organization_id, task_id, cause, wanted, started_at, finished_at) VALUES ($1, $2, $3, $4, 'go', $5, 0)",
-                    )
-                    .bind(id.to_string())
-                    .bind(self.id.to_string())
-                    .bind(task.to_string())
-                    .bind(cause.word())
-                    .bind(micros(now))
-                    .execute(&mut *c)
-                    .await
-                    .map_err(sql("begin a run"))?;
+            let done = sqlx::query(
+                "INSERT INTO runs (id, organization_id, task_id, cause, wanted, started_at, finished_at, order_key, order_hash)
+                 VALUES ($1, $2, $3, $4, 'go', $5, 0, $6, $7) ON CONFLICT DO NOTHING",
+            )
+            .bind(id.to_string())
+            .bind(self.id.to_string())
+            .bind(task.to_string())
+            .bind(cause.word())
+            .bind(micros(now))
+            .bind(once.map_or("", |once| once.key.as_str()))
+            .bind(once.map_or("", |once| once.hash.as_str()))
+            .execute(&mut *c)
+            .await
+            .map_err(sql("begin a run"))?;
+            if let (Some(once), 0) = (once, done.rows_affected()) {
+                // The same order has come twice at the same moment.
+                let run = self.ordered(c, once).await?;
+                return Ok(Some((run.ok_or(Error::NotFound("run"))?, 0)));
+            }
             let (mut jobs, turn) = (0, next_turn(c, job.priority).await?);
             for account in &accounts {
                 let turn = turn.saturating_add(signed(jobs));
@@ -147,6 +216,26 @@ impl Organization {
             }
             Ok(Some((id, jobs)))
         })
+    }
+
+    async fn ordered<'c>(
+        &self,
+        c: impl Executor<'c, Database = Any>,
+        once: &Once,
+    ) -> Result<Option<RunId>> {
+        let found = sqlx::query(
+            "SELECT id, order_hash FROM runs WHERE organization_id = $1 AND order_key = $2",
+        )
+        .bind(self.id.to_string())
+        .bind(&once.key)
+        .fetch_optional(c)
+        .await
+        .map_err(sql("look for an order's run"))?;
+        let Some(row) = found else { return Ok(None) };
+        match row.get::<String, _>("order_hash") == once.hash {
+            true => ids::read(&row, "id").map(Some),
+            false => Err(Error::OtherOrder),
+        }
     }
 
     /// Puts one job into the queue, unless its account has an active one. Returns how many it put there.

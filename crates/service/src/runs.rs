@@ -1,8 +1,8 @@
 //! Beginning and steering runs: what a person or the scheduler wants done.
 
 use catalog::{
-    AccountFilter, AccountKey, JobKind, NewJob, OrganizationId, RunCause, RunId, Status, TaskId,
-    Wanted,
+    AccountFilter, AccountKey, JobKind, NewJob, Once, OrganizationId, RunCause, RunId, Status,
+    TaskId, Wanted,
 };
 use model::{ItemId, RestoreId};
 use serde::{Deserialize, Serialize};
@@ -58,6 +58,25 @@ pub struct RestoreOrder {
     pub target: AccountKey,
     /// Where in that account.
     pub destination: Destination,
+    /// By which the order is known when it comes again: a text of whoever orders, unlike that of anybody else.
+    pub key: Option<String>,
+}
+
+impl RestoreOrder {
+    /// What makes it begin one restore. The new folder's name tells when it was ordered, and is not among what is ordered.
+    fn once(&self, account: AccountKey) -> Option<Once> {
+        let in_place = matches!(self.destination, Destination::InPlace);
+        let ordered = (
+            account,
+            &self.snapshot,
+            &self.selection,
+            self.target,
+            in_place,
+        );
+        let ordered = serde_json::to_string(&ordered);
+        let ordered = ordered.unwrap_or_else(|_| unreachable!("an order is plain data"));
+        Some(Once::new(self.key.clone()?, &ordered))
+    }
 }
 
 /// A restore as a job carries it.
@@ -160,6 +179,7 @@ impl Service {
                 JobKind::Backup,
                 AT_ONCE,
                 String::new(),
+                None,
             )
             .await?;
         run.ok_or(Error::Busy(
@@ -167,10 +187,27 @@ impl Service {
         ))
     }
 
-    /// Puts something back. It overwrites nothing, and sends nothing to anybody.
+    /// The restore that an order with this key has begun already.
     ///
     /// # Errors
-    /// When one of the accounts is not here, or the target is of another tenant.
+    /// When the key was used for another order.
+    pub async fn restore_begun(
+        &self,
+        organization: OrganizationId,
+        account: AccountKey,
+        order: &RestoreOrder,
+    ) -> Result<Option<RunId>> {
+        let of = self.catalog().organization(organization);
+        match order.once(account) {
+            Some(once) => Ok(of.run_of_order(&once).await?),
+            None => Ok(None),
+        }
+    }
+
+    /// Puts something back. It overwrites nothing, and sends nothing to anybody. An order with a key begins one restore, however often it comes.
+    ///
+    /// # Errors
+    /// When one of the accounts is not here, the target is of another tenant, or the key was used for another order.
     pub async fn restore(
         &self,
         organization: OrganizationId,
@@ -188,6 +225,7 @@ impl Service {
         if let Some(snapshot) = &order.snapshot {
             crate::points::snapshot_id(snapshot)?;
         }
+        let once = order.once(account);
         let input = RestoreInput {
             restore: RestoreId::new(uuid::Uuid::new_v4().to_string())
                 .map_err(|_| Error::Invalid("a restore has a name"))?,
@@ -214,6 +252,7 @@ impl Service {
                 JobKind::Restore,
                 AT_ONCE,
                 input,
+                once,
             )
             .await?;
         run.ok_or(Error::NotFound("account"))
@@ -242,6 +281,7 @@ impl Service {
                 JobKind::Verify,
                 LATER,
                 String::new(),
+                None,
             )
             .await?;
         run.ok_or(Error::Busy(
@@ -294,6 +334,7 @@ impl Service {
         kind: JobKind,
         priority: i64,
         input: String,
+        once: Option<Once>,
     ) -> Result<Option<RunId>> {
         let of = self.catalog().organization(organization);
         let job = NewJob {
@@ -302,7 +343,13 @@ impl Service {
             input,
         };
         let now = self.clock().now();
-        let begun = of.begin_run(task, cause, filter, &job, now).await?;
+        let begun = match &once {
+            Some(once) => {
+                of.begin_run_once(task, cause, filter, &job, once, now)
+                    .await?
+            }
+            None => of.begin_run(task, cause, filter, &job, now).await?,
+        };
         let Some((run, _)) = begun else {
             return Ok(None);
         };

@@ -136,6 +136,7 @@ impl Service {
             JobKind::Backup,
             IN_TURN,
             String::new(),
+            None,
         );
         if let Some(run) = run.await? {
             tracing::info!(task = %task.id, %run, "a scheduled run began");
@@ -169,6 +170,7 @@ impl Service {
             JobKind::Maintain,
             LATER,
             String::new(),
+            None,
         );
         if let Some(run) = run.await? {
             tracing::info!(task = %task.id, %run, "repositories are tidied");

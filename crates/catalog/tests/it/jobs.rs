@@ -11,7 +11,7 @@ use std::{
 
 use catalog::{
     Account, AccountFilter, AccountSort, AccountTotals, Backlog, Catalog, Claim, DayTotals,
-    Direction, Error, Finished, ItemReport, JobKind, JobResult, JobState, LastResult, NewJob,
+    Direction, Error, Finished, ItemReport, JobKind, JobResult, JobState, LastResult, NewJob, Once,
     Progress, RunCause, RunId, StatusChange, Wanted,
 };
 use model::FailureCause;
@@ -99,6 +99,45 @@ on_both! {
         stage.catalog.finish(&claims[1].lease, &partial, at(12)).await.unwrap();
         let left = backlog(21).await;
         assert_eq!((left.jobs, left.failures), (jobs(1, 1), 1));
+    }
+
+    /// Two clicks, a reload, a proxy that sends it again: one run.
+    async fn an_order_that_comes_again_begins_one_run(stage: Stage) {
+        let tenant = stage.tenant("anna").await;
+        tenant.accounts(&["A"]).await;
+        let job = NewJob { kind: JobKind::Restore, ..backup() };
+        let order = async |tenant: &Tenant, once: &Once| {
+            let filter = AccountFilter::default();
+            let begun = tenant.organization.begin_run_once(tenant.task, RunCause::Restore, &filter, &job, once, at(1));
+            begun.await.map(Option::unwrap)
+        };
+        let once = Once::new("key".to_owned(), "this");
+        let barrier = Arc::new(Barrier::new(8));
+        let mut all = JoinSet::new();
+        for _ in 0..8 {
+            let (of, task, job) = (tenant.organization.clone(), tenant.task, job.clone());
+            let (once, barrier) = (once.clone(), Arc::clone(&barrier));
+            all.spawn(async move {
+                barrier.wait().await;
+                of.begin_run_once(task, RunCause::Restore, &AccountFilter::default(), &job, &once, at(1)).await.unwrap().unwrap()
+            });
+        }
+        let begun = all.join_all().await;
+        let jobs: u64 = begun.iter().map(|(_, jobs)| jobs).sum();
+        let runs: HashSet<RunId> = begun.iter().map(|(run, _)| *run).collect();
+        assert_eq!((runs.len(), jobs), (1, 1));
+        let listed = tenant.organization.runs(tenant.task, None, 10).await.unwrap();
+        assert_eq!(listed.len(), 1);
+        assert_eq!(tenant.organization.run_of_order(&once).await.unwrap(), Some(listed[0].id));
+        let another = Once::new("key".to_owned(), "that");
+        assert!(matches!(order(&tenant, &another).await, Err(Error::OtherOrder)));
+        assert!(matches!(tenant.organization.run_of_order(&another).await, Err(Error::OtherOrder)));
+        let new = order(&tenant, &Once::new("new".to_owned(), "this")).await.unwrap();
+        assert_ne!(new.0, listed[0].id);
+        let other = stage.tenant("bob").await;
+        other.accounts(&["B"]).await;
+        assert_eq!(other.organization.run_of_order(&once).await.unwrap(), None, "another's key is another");
+        assert_eq!(order(&other, &once).await.unwrap().1, 1);
     }
 
     async fn a_job_goes_from_queue_to_result_and_its_run_and_account_say_so(stage: Stage) {

@@ -223,6 +223,7 @@ async fn all_is_there(
         destination: Destination::NewFolder {
             name: "Restored".to_owned(),
         },
+        key: None,
     };
     let run = service.restore(organization, account.key, order).await?;
     work_off(service, organization, run).await?;
@@ -301,6 +302,7 @@ async fn an_older_copy_of_the_database_is_brought_up_to_date_by_the_kit() -> Res
         destination: Destination::NewFolder {
             name: "Again".to_owned(),
         },
+        key: None,
     };
     let run = service
         .restore(stage.organization, before.key, order)

@@ -1,5 +1,6 @@
 //! Restores: what, as of, to, how. Nothing is overwritten, and nothing is sent to anybody. The run that comes of it has the report.
 
+use axum::http::HeaderMap;
 use catalog::AccountKey;
 use model::ItemId;
 use serde::Deserialize;
@@ -11,7 +12,14 @@ use super::{
     answer::{Id, Json},
     runs::Begun,
 };
-use crate::{Problem, Signed, State, path::Path};
+use crate::{
+    Problem, Signed, State,
+    pages::restore::{order_key, order_once},
+    path::Path,
+};
+
+/// As others allow.
+const KEY_LENGTH_MAX: usize = 255;
 
 /// What to restore, and where to.
 #[derive(Deserialize, ToSchema)]
@@ -53,17 +61,23 @@ pub(crate) enum Place {
 }
 
 /// Restore something of an account
-#[utoipa::path(post, path = "/api/v1/accounts/{account}/restores", tag = "restore points", params(("account" = Id, Path)),
+///
+/// With an `Idempotency-Key` the same order sent again, as after an answer that was lost, begins nothing and answers with the run that it has begun. The
+/// same key with another order is refused.
+#[utoipa::path(post, path = "/api/v1/accounts/{account}/restores", tag = "restore points",
+    params(("account" = Id, Path), ("Idempotency-Key" = Option<String>, Header, description = "A text of the caller's that no other order of the user has: 1 to 255 printable ASCII characters.", min_length = 1, max_length = 255)),
     request_body = NewRestore, responses((status = 202, body = Begun)))]
 pub(crate) async fn restore(
     state: State,
     signed: Signed,
     Path(account): Path<AccountKey>,
+    headers: HeaderMap,
     body: Result<Json<NewRestore>, Problem>,
 ) -> Result<Begun, Problem> {
     let of = &signed.organization;
     of.account(account).await?;
     let Json(new) = body?;
+    let key = idempotency_key(&headers)?;
     let target = new.target.unwrap_or(account);
     of.account(target).await?;
     let points = state.service().restore_points(of.id(), account).await?;
@@ -86,10 +100,23 @@ pub(crate) async fn restore(
             Place::NewFolder => Destination::new_folder(state.clock().now()),
             Place::Original => Destination::InPlace,
         },
+        key: key.map(|key| order_key(&signed, "program", key)),
     };
-    signed
-        .note(&state, "began a restore", format!("{account} to {target}"))
-        .await?;
-    let run = state.service().restore(of.id(), account, order).await?;
+    let run = order_once(&state, &signed, account, order).await?;
     Ok(Begun::new(run))
+}
+
+/// By which the caller knows the order again.
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
+    let Some(key) = headers.get("idempotency-key") else {
+        return Ok(None);
+    };
+    // What is not ASCII is no text of a header.
+    match key.to_str() {
+        Ok(key) if (1..=KEY_LENGTH_MAX).contains(&key.len()) => Ok(Some(key)),
+        _ => {
+            let what = "An Idempotency-Key has 1 to 255 printable ASCII characters.";
+            Err(Problem::Invalid(what.to_owned()))
+        }
+    }
 }

@@ -1,6 +1,7 @@
 //! Restore: four questions (what, as of, to, how), then a page that says what will be done, then the run. Nothing is overwritten, and nothing is sent.
 //!
-//! The answers travel in the form from page to page, so that it works without script and nothing is remembered here.
+//! The answers travel in the form from page to page, so that it works without script and nothing is remembered here. The form that begins has a key of
+//! its own: sent twice, it begins one restore.
 
 use askama::Template;
 use axum::{
@@ -9,7 +10,7 @@ use axum::{
     response::{IntoResponse, Redirect, Response},
 };
 use axum_extra::extract::Form;
-use catalog::{Account, AccountFilter, AccountKey, AccountSort, Direction, Task, TaskId};
+use catalog::{Account, AccountFilter, AccountKey, AccountSort, Direction, RunId, Task, TaskId};
 use model::ItemId;
 use serde::Deserialize;
 use service::{RestoreOrder, RestorePoint, Selection};
@@ -23,6 +24,7 @@ use crate::{
     page::{self, Shell},
     pages::{account::View, message::Headline},
     path::Path,
+    token::Token,
     words::{When, count, noun},
 };
 
@@ -65,6 +67,8 @@ struct Review {
     task_name: String,
     back: String,
     kept: Vec<(&'static str, String)>,
+    /// By which the order is known when it comes again.
+    order: String,
     title: String,
     items: String,
     subjects: Vec<String>,
@@ -109,6 +113,8 @@ pub(crate) struct Answers {
     find: String,
     /// `review`, `begin`, or, whatever else it is, the questions.
     step: String,
+    /// The key of the review's form.
+    order: String,
 }
 
 impl Answers {
@@ -468,6 +474,7 @@ async fn review(
         task_name: task.name,
         back: answers.view().href(key, ""),
         kept: answers.all(target.key),
+        order: Token::random().as_str().to_owned(),
         title: format!("Restore {}", noun(items, "item", "items")),
         items: what,
         more_subjects: match items.saturating_sub(subjects.len() as u64) {
@@ -503,6 +510,10 @@ async fn begin(
 ) -> Result<Response, Problem> {
     let of = &signed.organization;
     of.account(key).await?;
+    if answers.order.is_empty() {
+        // It does not come from a review: whoever asks sees first what will be done.
+        return review(state, signed, key, answers).await;
+    }
     let selection = answers.selection()?;
     if answers.point.is_empty() {
         return Err(Problem::Invalid("Choose a restore point.".to_owned()));
@@ -516,21 +527,34 @@ async fn begin(
             "place" => Destination::InPlace,
             _ => Destination::new_folder(state.clock().now()),
         },
+        key: Some(order_key(signed, "form", &answers.order)),
     };
-    signed
-        .note(state, "began a restore", format!("{key} to {target}"))
-        .await?;
-    match state.service().restore(of.id(), key, order).await {
+    match order_once(state, signed, key, order).await {
         Ok(run) => Ok(Redirect::to(&format!("/runs/{run}")).into_response()),
-        Err(error)
-            if matches!(
-                error.kind(),
-                service::Kind::Conflict | service::Kind::Invalid
-            ) =>
-        {
-            let said = crate::problem::sentence(&error);
+        Err(Problem::Conflict(said) | Problem::Invalid(said)) => {
             ask(state, signed, key, answers, said).await
         }
-        Err(error) => Err(error.into()),
+        Err(problem) => Err(problem),
     }
+}
+
+/// The key of an order: one user's is not another's, nor one from a form one of a program.
+pub(crate) fn order_key(signed: &Signed, from: &str, key: &str) -> String {
+    format!("{} {from} {key}", signed.user.id)
+}
+
+/// Begins the restore and notes it, unless the same order has begun one.
+pub(crate) async fn order_once(
+    state: &State,
+    signed: &Signed,
+    key: AccountKey,
+    order: RestoreOrder,
+) -> Result<RunId, Problem> {
+    let (service, organization) = (state.service(), signed.organization.id());
+    if let Some(run) = service.restore_begun(organization, key, &order).await? {
+        return Ok(run);
+    }
+    let object = format!("{key} to {}", order.target);
+    signed.note(state, "began a restore", object).await?;
+    Ok(service.restore(organization, key, order).await?)
 }

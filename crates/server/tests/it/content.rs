@@ -445,6 +445,75 @@ async fn an_account_is_searched_as_of_a_restore_point() {
     assert_eq!(backed.noted().await.get("searched an account"), Some(&4));
 }
 
+/// Two clicks without script, a reload, a proxy that sends it again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_restore_form_that_is_sent_twice_begins_one_restore() {
+    let backed = Backed::with(&[mail(1, "Hello")]).await;
+    let send = async |fields: &[(String, String)]| {
+        let fields: Vec<_> = fields
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+            .collect();
+        backed.browser.post(&backed.path("/restore"), &fields).await
+    };
+    let mut fields = backed.form("messages").await;
+    fields.push(("step".to_owned(), "begin".to_owned()));
+    let review = send(&fields).await;
+    assert_eq!(review.status, 200, "nothing begins without a review");
+    assert!(review.has("Nothing has begun yet"));
+    fields.push(("order".to_owned(), review.field("order")));
+    let (first, second) = (send(&fields).await, send(&fields).await);
+    assert_eq!((first.status, second.status), (303, 303), "{}", first.text);
+    assert_eq!(first.location(), second.location());
+    assert_eq!(backed.noted().await.get("began a restore"), Some(&1));
+    let mut other = fields.clone();
+    other.retain(|(name, _)| name != "what");
+    other.push(("what".to_owned(), "mailbox".to_owned()));
+    let refused = send(&other).await;
+    assert_eq!(refused.status, 422);
+    assert!(refused.has("used for another order"));
+    let causes = [catalog::RunCause::Restore];
+    let runs = backed.organization.runs_of_all_tasks(&causes, None, 9);
+    assert_eq!(runs.await.unwrap().len(), 1);
+}
+
+/// The same for programs, by a header.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_restore_with_a_key_that_a_program_sends_twice_is_one() {
+    let backed = Backed::with(&[mail(1, "Hello")]).await;
+    backed.browser.make_token("operator").await;
+    let point = backed.account.snapshot.clone().unwrap();
+    let order = async |key: Option<&str>, what: &str| {
+        let body = serde_json::json!({"restore_point": point, "what": what}).to_string();
+        let path = format!("/api/v1{}", backed.path("/restores"));
+        let mut request = backed.browser.of_program(Method::POST, &path, &body);
+        if let Some(key) = key {
+            request = request.header("Idempotency-Key", key);
+        }
+        let answer = request.send().await.unwrap();
+        let at = answer.headers().get("location").cloned();
+        (answer.status().as_u16(), at)
+    };
+    let first = order(Some("a key"), "mailbox").await;
+    assert_eq!(first.0, 202);
+    assert_eq!(order(Some("a key"), "mailbox").await, first);
+    for key in [Some("another key"), None, None] {
+        let other = order(key, "mailbox").await;
+        assert_eq!(other.0, 202);
+        assert_ne!(other, first);
+    }
+    assert_eq!(order(Some(""), "mailbox").await.0, 422);
+    assert_eq!(order(Some(&"k".repeat(256)), "mailbox").await.0, 422);
+    assert_eq!(backed.noted().await.get("began a restore"), Some(&4));
+    let form = backed.form("messages").await;
+    let id = &form.iter().find(|(name, _)| name == "message").unwrap().1;
+    let body = serde_json::json!({"restore_point": point, "what": {"messages": [id]}}).to_string();
+    let path = format!("/api/v1{}", backed.path("/restores"));
+    let request = backed.browser.of_program(Method::POST, &path, &body);
+    let refused = request.header("Idempotency-Key", "a key").send().await;
+    assert_eq!(refused.unwrap().status(), 409);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_restore_of_messages_stays_one_when_the_point_has_not_all_of_them() {
     let mut backed = Backed::with(&[mail(1, "Hello")]).await;

@@ -428,6 +428,7 @@ async fn no_log_of_server_or_worker_tells_a_secret_or_content() {
         destination: workload::mail::restore::Destination::NewFolder {
             name: "Restored".to_owned(),
         },
+        key: None,
     };
     work_off(service.restore(organization, account, order).await.unwrap()).await;
     let kit = service.emergency_kit(organization).await.unwrap();

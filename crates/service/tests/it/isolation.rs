@@ -32,8 +32,7 @@ on_both! {
             snapshot: None,
             selection: Selection::Mailbox,
             target,
-            destination: Destination::InPlace,
-        };
+            destination: Destination::InPlace, key: None };
         is_not_found("a connection", service.check_connection(us, theirs.connection).await);
         is_not_found("a connection", service.reconnect(us, theirs.connection, stage.credential()?).await);
         is_not_found("a connection", service.add_task(us, theirs.connection, "Other", &TaskSettings::default()).await);

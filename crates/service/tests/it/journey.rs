@@ -74,8 +74,7 @@ on_both! {
             snapshot: Some(points[0].snapshot.clone()),
             selection: Selection::Messages(vec![wanted.id]),
             target: accounts[1].key,
-            destination: Destination::NewFolder { name: "Restored".to_owned() },
-        };
+            destination: Destination::NewFolder { name: "Restored".to_owned() }, key: None };
         let run = service.restore(organization, ada.key, order).await?;
         stage.work_off(customer, run).await?;
         let job = stage.jobs(customer, run).await?.remove(0);

@@ -177,6 +177,7 @@ async fn a_restore_outlasts_the_loss_of_the_database_at_any_statement() -> Resul
             destination: Destination::NewFolder {
                 name: folder.clone(),
             },
+            key: None,
         };
         let run = scene
             .insist(async || {

@@ -181,8 +181,7 @@ on_both! {
             snapshot: None,
             selection: Selection::Mailbox,
             target: ada.key,
-            destination: Destination::NewFolder { name: "From Zoe".to_owned() },
-        };
+            destination: Destination::NewFolder { name: "From Zoe".to_owned() }, key: None };
         let restore = stage.service.restore(customer.organization, zoe.key, order()).await?;
         stage.service.pause(customer.organization, restore).await?;
         for _ in 0..4 {

@@ -279,8 +279,7 @@ on_both! {
             snapshot: None,
             selection: Selection::Mailbox,
             target: account.key,
-            destination: Destination::NewFolder { name: "Restored".to_owned() },
-        };
+            destination: Destination::NewFolder { name: "Restored".to_owned() }, key: None };
         let restore = service.restore(organization, account.key, order).await?;
         stage.over(customer, restore).await?;
         let job = stage.jobs(customer, restore).await?.remove(0);
