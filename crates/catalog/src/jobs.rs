@@ -136,7 +136,7 @@ pub struct Progress {
     pub items_total: u64,
     /// Bytes done.
     pub bytes: u64,
-    /// What it waits for, in words; empty when for nothing.
+    /// What it waits for, in words; empty when for nothing. Of a job that is queued: why it is not begun before [`Job::not_before`].
     pub waiting_for: String,
 }
 
@@ -153,6 +153,38 @@ pub struct Finished {
     pub snapshot: Option<(String, u64, u64)>,
     /// For a backup: all items that are in the account's failure ledger now. `None` where the ledger was not read.
     pub failures: Option<Vec<ItemReport>>,
+}
+
+/// What a worker leaves that gives a job back unfinished.
+#[derive(Clone, Debug)]
+pub struct Left {
+    /// The job goes on no sooner.
+    pub not_before: Timestamp,
+    /// What it waits for until then, in words; empty when for nothing but a worker.
+    pub waiting_for: String,
+    /// Whether something was wrong with it, so that this attempt counts.
+    pub counts: bool,
+    /// The engine's report so far, which stays when the job was stopped for good; empty when there is none.
+    pub outcome: String,
+    /// As in [`Finished`].
+    pub snapshot: Option<(String, u64, u64)>,
+    /// As in [`Finished`].
+    pub failures: Option<Vec<ItemReport>>,
+}
+
+impl Left {
+    /// Nothing but the time at which it goes on.
+    #[must_use]
+    pub fn until(not_before: Timestamp) -> Self {
+        Self {
+            not_before,
+            waiting_for: String::new(),
+            counts: false,
+            outcome: String::new(),
+            snapshot: None,
+            failures: None,
+        }
+    }
 }
 
 /// A job, for people.
@@ -273,40 +305,11 @@ impl Catalog {
         Ok(due.is_some())
     }
 
-    /// Gives a job back unfinished: to be paused or stopped as is wanted of its run, else to go on, not before `not_before`. Nothing was wrong with
-    /// it, so this attempt does not count.
+    /// Gives a job back unfinished: to be paused or stopped as is wanted of its run, else to go on.
     ///
     /// # Errors
     /// [`Error::LeaseLost`] when another worker has the job, or it is over.
-    pub async fn give_back(
-        &self,
-        lease: &Lease,
-        not_before: Timestamp,
-        now: Timestamp,
-    ) -> Result<JobState> {
-        self.leave(lease, not_before, now, 1).await
-    }
-
-    /// The same for a job that met something which may pass: this attempt counts.
-    ///
-    /// # Errors
-    /// [`Error::LeaseLost`] when another worker has the job, or it is over.
-    pub async fn try_again(
-        &self,
-        lease: &Lease,
-        not_before: Timestamp,
-        now: Timestamp,
-    ) -> Result<JobState> {
-        self.leave(lease, not_before, now, 0).await
-    }
-
-    async fn leave(
-        &self,
-        lease: &Lease,
-        not_before: Timestamp,
-        now: Timestamp,
-        forgiven: i64,
-    ) -> Result<JobState> {
+    pub async fn give_back(&self, lease: &Lease, left: &Left, now: Timestamp) -> Result<JobState> {
         let lock = self.dialect.for_update();
         transaction!(self, "give a job back", |c| {
             // Whoever wants something of the run meanwhile waits, or is heard here: otherwise a run that goes on would keep a job that is paused.
@@ -323,24 +326,25 @@ impl Catalog {
                 Wanted::Pause => (JobState::Paused, 0),
                 Wanted::Cancel => (JobState::Cancelled, micros(now)),
             };
-            let done = sqlx::query(
-                    "UPDATE jobs SET state = $4, owner = '', lease_ends_at = 0, not_before = $5, finished_at = $6, waiting_for = '',
-                         attempts = attempts - $7
-                     WHERE id = $1 AND owner = $2 AND fencing_token = $3 AND state = 'running'",
-                )
-                .bind(lease.job.to_string())
-                .bind(&lease.owner)
-                .bind(signed(lease.fencing_token))
-                .bind(state.word())
-                .bind(micros(not_before))
-                .bind(finished)
-                .bind(forgiven)
-                .execute(&mut *c)
-                .await
-                .map_err(sql("give a job back"))?;
-            if done.rows_affected() == 0 {
-                return Err(Error::LeaseLost);
-            }
+            let job = sqlx::query(
+                "UPDATE jobs SET state = $4, owner = '', lease_ends_at = 0, not_before = $5, finished_at = $6, waiting_for = $8, outcome = $9,
+                     attempts = attempts - $7
+                 WHERE id = $1 AND owner = $2 AND fencing_token = $3 AND state = 'running' RETURNING organization_id, account_id",
+            )
+            .bind(lease.job.to_string())
+            .bind(&lease.owner)
+            .bind(signed(lease.fencing_token))
+            .bind(state.word())
+            .bind(micros(left.not_before))
+            .bind(finished)
+            .bind(i64::from(!left.counts))
+            .bind(if state == JobState::Queued { left.waiting_for.as_str() } else { "" })
+            .bind(if state == JobState::Cancelled { left.outcome.as_str() } else { "" })
+            .fetch_optional(&mut *c)
+            .await
+            .map_err(sql("give a job back"))?
+            .ok_or(Error::LeaseLost)?;
+            accept(c, &job, left.snapshot.as_ref(), left.failures.as_deref()).await?;
             if state == JobState::Queued {
                 sqlx::query("UPDATE accounts SET last_result = 'scheduled' WHERE id = (SELECT account_id FROM jobs WHERE id = $1 AND kind = 'backup')")
                         .bind(lease.job.to_string())
@@ -407,6 +411,29 @@ impl Organization {
             .fetch_all(&self.catalog.pool)
             .await
             .map_err(sql("list jobs in order"))?;
+        found.iter().map(row).collect()
+    }
+
+    /// The jobs that wait until a time although a worker would be free, of these accounts.
+    ///
+    /// # Errors
+    /// When the database cannot be asked.
+    pub async fn waiting_jobs(&self, accounts: &[AccountKey], now: Timestamp) -> Result<Vec<Job>> {
+        let mut query = Statement::new("SELECT * FROM jobs WHERE organization_id = ");
+        query
+            .bind(self.id.to_string())
+            .push(" AND state = 'queued' AND waiting_for <> '' AND not_before > ")
+            .bind(micros(now))
+            .push(" AND account_id IN (NULL");
+        for account in accounts {
+            query.push(", ").bind(account.to_string());
+        }
+        query.push(") ORDER BY id");
+        let found = query
+            .build()
+            .fetch_all(&self.catalog.pool)
+            .await
+            .map_err(sql("list jobs that wait"))?;
         found.iter().map(row).collect()
     }
 
@@ -541,7 +568,20 @@ async fn finish(
         .map_err(sql("note a result"))?;
         runs::count_by_day(c, job.get("run_id"), finished.result, now).await?;
     }
-    if let Some((snapshot, items, bytes)) = &finished.snapshot {
+    let snapshot = finished.snapshot.as_ref();
+    accept(c, &job, snapshot, finished.failures.as_deref()).await?;
+    close_if_over(c, dialect, job.get("run_id"), now).await
+}
+
+/// Notes on a job's account the snapshot that was made, and what its ledger says.
+async fn accept(
+    c: &mut AnyConnection,
+    job: &AnyRow,
+    snapshot: Option<&(String, u64, u64)>,
+    failures: Option<&[ItemReport]>,
+) -> Result<()> {
+    let account: String = job.get("account_id");
+    if let Some((snapshot, items, bytes)) = snapshot {
         sqlx::query("UPDATE accounts SET snapshot = $2, items = $3, size_bytes = $4, deleted_at = 0 WHERE id = $1")
             .bind(&account)
             .bind(snapshot)
@@ -551,10 +591,10 @@ async fn finish(
             .await
             .map_err(sql("note a snapshot"))?;
     }
-    if let Some(items) = &finished.failures {
-        failures::replace(c, job.get("organization_id"), &account, items).await?;
+    match failures {
+        Some(items) => failures::replace(c, job.get("organization_id"), &account, items).await,
+        None => Ok(()),
     }
-    close_if_over(c, dialect, job.get("run_id"), now).await
 }
 
 fn row(row: &AnyRow) -> Result<Job> {

@@ -46,7 +46,7 @@ pub use ids::{
     AccountKey, ApiTokenId, ConnectionId, FailureId, JobId, OrganizationId, RunId, TaskId, UserId,
 };
 pub use jobs::{
-    Claim, Finished, Job, JobKind, JobResult, JobState, Lease, NewJob, Progress, Wanted,
+    Claim, Finished, Job, JobKind, JobResult, JobState, Lease, Left, NewJob, Progress, Wanted,
 };
 pub use organizations::{NewOrganization, Organization, OrganizationRow};
 pub use page::{Direction, Page, PageToken};

@@ -299,10 +299,10 @@ impl Organization {
                     "UPDATE jobs SET state = 'queued', not_before = $2 WHERE run_id = $1 AND state = 'paused'"
                 }
                 Wanted::Pause => {
-                    "UPDATE jobs SET state = 'paused', not_before = $2 WHERE run_id = $1 AND state = 'queued'"
+                    "UPDATE jobs SET state = 'paused', not_before = $2, waiting_for = '' WHERE run_id = $1 AND state = 'queued'"
                 }
                 Wanted::Cancel => {
-                    "UPDATE jobs SET state = 'cancelled', finished_at = $2 WHERE run_id = $1 AND state IN ('queued', 'paused')"
+                    "UPDATE jobs SET state = 'cancelled', finished_at = $2, waiting_for = '' WHERE run_id = $1 AND state IN ('queued', 'paused')"
                 }
             };
             sqlx::query(statement)
@@ -574,7 +574,8 @@ pub(crate) async fn close_if_over(
     .await
     .map_err(sql("look at a run"))?;
     sqlx::query(
-        "UPDATE accounts SET last_result = CASE WHEN failures > 0 THEN 'partial' WHEN last_success_at > 0 THEN 'success' ELSE 'never run' END
+        "UPDATE accounts SET last_result = CASE WHEN failures > 0 THEN 'partial' WHEN last_success_at > 0 THEN 'success'
+             WHEN snapshot <> '' THEN 'partial' ELSE 'never run' END
          WHERE last_result IN ('scheduled', 'in progress')
            AND id IN (SELECT account_id FROM jobs WHERE run_id = $1 AND state = 'cancelled')
            AND NOT EXISTS (SELECT 1 FROM jobs WHERE account_id = accounts.id AND state IN ('queued', 'running', 'paused'))",

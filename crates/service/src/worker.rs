@@ -6,7 +6,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use catalog::{Claim, Finished, JobKind, JobResult, JobState, Wanted};
+use catalog::{Claim, Finished, JobKind, JobResult, JobState, Left, Wanted};
 use jiff::Timestamp;
 use tokio::task::JoinSet;
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
@@ -20,6 +20,9 @@ use crate::{
 const TRIES_MAX: u64 = 3;
 /// Workers that have had a job and brought it to no end: it may be what ends them.
 const WORKERS_MAX: u64 = 20;
+/// How long a worker that was told to stop goes on saying how its jobs ended, when the database does not take it: with [`crate::Pace::grace`] it is over
+/// within ten seconds. Whoever claims the job then does it again.
+const TELLING_MAX: Duration = Duration::from_secs(3);
 
 impl Service {
     /// Works until `stop` is told: claims jobs and runs so many at a time as the settings say. What is under way then is stopped, leaves a restore point
@@ -39,8 +42,8 @@ impl Service {
             while jobs.len() < settings.at_once.get() && !stop.is_cancelled() {
                 match self.catalog().claim(&worker, pace.lease, clock.now()).await {
                     Ok(Some(claim)) => {
-                        let attending = Attending::new(self.clone(), claim);
-                        jobs.spawn(attending.run(stop.clone()));
+                        let attending = Attending::new(self.clone(), claim, stop.clone());
+                        jobs.spawn(attending.run());
                     }
                     Ok(None) => break,
                     Err(error) => {
@@ -68,12 +71,19 @@ struct Attending {
     meter: Arc<Meter>,
     /// The time, by a clock that nobody sets, until which the lease holds.
     held_until: Duration,
-    /// When the job can go on, if it is given back because it has to wait.
-    goes_on_at: Option<Timestamp>,
+    /// When the job can go on and what it waits for, if it is given back because it has to wait.
+    goes_on: Option<(Timestamp, String)>,
+    stop: CancellationToken,
 }
 
 /// What the work on a job came to, unless it panicked.
 type Over = Result<crate::Result<Done>, tokio::task::JoinError>;
+
+/// How a worker is rid of a job.
+enum End {
+    Finished(Finished),
+    Left(Left),
+}
 
 /// Why the work on a job is given up.
 enum Halt {
@@ -84,18 +94,19 @@ enum Halt {
 }
 
 impl Attending {
-    fn new(service: Service, claim: Claim) -> Self {
+    fn new(service: Service, claim: Claim, stop: CancellationToken) -> Self {
         let held_until = service.clock().elapsed() + service.settings().pace.lease;
         Self {
             service,
             claim,
             meter: Arc::default(),
             held_until,
-            goes_on_at: None,
+            goes_on: None,
+            stop,
         }
     }
 
-    async fn run(mut self, stop: CancellationToken) {
+    async fn run(mut self) {
         self.tell();
         if self.claim.attempts > WORKERS_MAX {
             let why = "it was begun twenty times and never came to an end: report this to whoever makes Keepwell";
@@ -108,21 +119,21 @@ impl Attending {
             Arc::clone(&self.meter),
         );
         let mut work = AbortOnDropHandle::new(tokio::spawn(work));
-        let ending = self.attend(&mut work, &stop).await;
+        let ending = self.attend(&mut work).await;
         if ending.is_err() {
             // Only when it has really ended may somebody else begin.
             work.abort();
             let _ = work.await;
         }
         match ending {
-            Ok(Ok(Ok(done))) if done.interrupted => self.give_back().await,
+            Ok(Ok(Ok(done))) if done.interrupted => self.give_back(Some(done)).await,
             Ok(Ok(Ok(done))) => self.done(done).await,
             Ok(Ok(Err(error))) => self.failed(error).await,
             Ok(Err(_)) => {
                 let why = "Keepwell itself gave up on it: report this to whoever makes it";
                 self.fail(why.to_owned()).await;
             }
-            Err(Halt::Stopped) => self.give_back().await,
+            Err(Halt::Stopped) => self.give_back(None).await,
             Err(Halt::Lost) => {
                 tracing::warn!(job = %self.claim.lease.job, "a job's lease is lost: its work is dropped")
             }
@@ -134,8 +145,8 @@ impl Attending {
     async fn attend(
         &mut self,
         work: &mut AbortOnDropHandle<crate::Result<Done>>,
-        stop: &CancellationToken,
     ) -> Result<Over, Halt> {
+        let stop = self.stop.clone();
         let clock = self.service.clock().clone();
         let pace = self.service.settings().pace;
         let step = pace.progress.min(pace.lease / 3);
@@ -157,7 +168,8 @@ impl Attending {
             }
             if told_to_stop.is_none() && self.could_others_work().await {
                 let left = self.meter.wait(&self.claim);
-                self.goes_on_at = Some(clock.now() + left);
+                let why = "Microsoft asks for a pause".to_owned();
+                self.goes_on = Some((clock.now() + left, why));
                 told_to_stop = Some(clock.elapsed());
             }
             if let Some(since) = told_to_stop {
@@ -245,11 +257,13 @@ impl Attending {
         if error.kind() != Kind::Unavailable || self.claim.attempts >= TRIES_MAX {
             return false;
         }
-        let now = self.service.clock().now();
-        let again = now + self.service.settings().pace.pause;
-        let catalog = self.service.catalog();
-        let given = catalog.try_again(&self.claim.lease, again, now).await;
-        self.note(given);
+        let again = self.service.clock().now() + self.service.settings().pace.pause;
+        let left = Left {
+            waiting_for: error.text(),
+            counts: true,
+            ..Left::until(again)
+        };
+        self.end(&End::Left(left)).await;
         true
     }
 
@@ -279,7 +293,7 @@ impl Attending {
         .await;
     }
 
-    /// Notes the result; as long as the lease holds, what is in the way may pass.
+    /// Notes the result.
     async fn finish(&mut self, done: Done) {
         let finished = Finished {
             result: done.result,
@@ -288,31 +302,14 @@ impl Attending {
             snapshot: done.accepted,
             failures: done.failures,
         };
-        let clock = self.service.clock().clone();
-        let catalog = self.service.catalog().clone();
-        loop {
-            match catalog
-                .finish(&self.claim.lease, &finished, clock.now())
-                .await
-            {
-                Ok(()) => {
-                    self.service
-                        .count(self.claim.kind, done.result, &done.report);
-                    break;
-                }
-                Err(catalog::Error::LeaseLost) => {
-                    tracing::warn!(job = %self.claim.lease.job, "a job was over, and its lease lost: nothing is noted");
-                    return;
-                }
-                Err(error) => tracing::warn!(error = %error, "a job's result could not be noted"),
-            }
-            clock.sleep(self.service.settings().pace.progress).await;
-            if self.renew().await.is_none() && clock.elapsed() >= self.held_until {
-                return;
-            }
+        if self.end(&End::Finished(finished)).await.is_none() {
+            return;
         }
+        self.service
+            .count(self.claim.kind, done.result, &done.report);
         if done.token > self.claim.lease.fencing_token {
             // The database is older than the repository: from the next claim on the numbers are larger than those of all snapshots.
+            let catalog = self.service.catalog();
             let raised = catalog.raise_fencing_token(self.claim.account, done.token);
             if let Err(error) = raised.await {
                 tracing::warn!(error = %error, "a fencing token could not be raised");
@@ -320,23 +317,65 @@ impl Attending {
         }
     }
 
-    async fn give_back(&self) {
+    /// Gives the job back, with what a backup that was asked to end has left.
+    async fn give_back(&mut self, done: Option<Done>) {
+        let goes_on = self.goes_on.take();
         let now = self.service.clock().now();
-        let not_before = self.goes_on_at.unwrap_or(now);
-        let catalog = self.service.catalog();
-        let given = catalog.give_back(&self.claim.lease, not_before, now).await;
-        self.note(given);
+        let (not_before, waiting_for) = goes_on.unwrap_or((now, String::new()));
+        let mut left = Left {
+            waiting_for,
+            ..Left::until(not_before)
+        };
+        if let Some(done) = done {
+            left.outcome = done.report.to_text();
+            (left.snapshot, left.failures) = (done.accepted, done.failures);
+        }
+        self.end(&End::Left(left)).await;
     }
 
-    fn note(&self, given: catalog::Result<JobState>) {
-        let lease = &self.claim.lease;
-        match given {
-            Ok(state) => {
-                tracing::info!(job = %lease.job, state = state.word(), "a job was given back")
+    /// Tells the catalog how the job ended, as long as the lease holds: what is in the way may pass. `None` when it could not be told: when the lease ends
+    /// another worker takes the job.
+    async fn end(&mut self, end: &End) -> Option<JobState> {
+        let (clock, stop) = (self.service.clock().clone(), self.stop.clone());
+        let given_up = async {
+            stop.cancelled().await;
+            clock.sleep(TELLING_MAX).await;
+        };
+        let job = self.claim.lease.job;
+        let state = tokio::select! {
+            state = self.insist(end) => state,
+            () = given_up => None,
+        };
+        match state {
+            Some(state) => {
+                tracing::info!(%job, state = state.word(), "a job is over or given back")
             }
-            // When the lease ends another worker takes it.
-            Err(error) => {
-                tracing::warn!(job = %lease.job, error = %error, "a job could not be given back")
+            None => tracing::warn!(%job, "how a job ended could not be noted: it is done again"),
+        }
+        state
+    }
+
+    async fn insist(&mut self, end: &End) -> Option<JobState> {
+        let (clock, catalog) = (self.service.clock().clone(), self.service.catalog().clone());
+        loop {
+            let (lease, now) = (&self.claim.lease, clock.now());
+            let busy = clock.busy();
+            let told = match end {
+                End::Finished(finished) => {
+                    let told = catalog.finish(lease, finished, now).await;
+                    told.map(|()| JobState::Finished)
+                }
+                End::Left(left) => catalog.give_back(lease, left, now).await,
+            };
+            drop(busy);
+            match told {
+                Ok(state) => return Some(state),
+                Err(catalog::Error::LeaseLost) => return None,
+                Err(error) => tracing::warn!(error = %error, "how a job ended could not be noted"),
+            }
+            clock.sleep(self.service.settings().pace.progress).await;
+            if self.renew().await.is_none() && clock.elapsed() >= self.held_until {
+                return None;
             }
         }
     }

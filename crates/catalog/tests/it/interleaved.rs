@@ -8,8 +8,8 @@ use std::{
 
 use catalog::{
     AccountFilter, Catalog, ChainCheck, Claim, Error, Finished, Health, JobKind, JobResult,
-    JobState, LastResult, NewAudit, NewJob, NewSession, Progress, Role, RunCause, RunId, Status,
-    Wanted,
+    JobState, LastResult, Left, NewAudit, NewJob, NewSession, Progress, Role, RunCause, RunId,
+    Status, Wanted,
 };
 use model::{Clock, SystemClock};
 use secrets::Sealed;
@@ -195,7 +195,7 @@ async fn a_run_that_goes_on_keeps_no_paused_job() {
     };
     let give_back = async |catalog: &Catalog, it: &Running| {
         catalog
-            .give_back(&it.claim.lease, at(4), at(4))
+            .give_back(&it.claim.lease, &Left::until(at(4)), at(4))
             .await
             .unwrap();
     };
@@ -231,7 +231,7 @@ async fn a_paused_run_queues_no_job() {
     let prepare = async |stage: &Stage, n: usize| running(stage, n, &["A"]).await;
     let give_back = async |catalog: &Catalog, it: &Running| {
         catalog
-            .give_back(&it.claim.lease, at(4), at(4))
+            .give_back(&it.claim.lease, &Left::until(at(4)), at(4))
             .await
             .unwrap();
     };
@@ -288,14 +288,14 @@ async fn an_account_that_is_queued_anew_says_so() {
             .unwrap();
         stage
             .catalog
-            .give_back(&running.claim.lease, at(4), at(4))
+            .give_back(&running.claim.lease, &Left::until(at(4)), at(4))
             .await
             .unwrap();
         It { running, other }
     };
     let give_back = async |catalog: &Catalog, it: &It| {
         catalog
-            .give_back(&it.other.lease, at(4), at(4))
+            .give_back(&it.other.lease, &Left::until(at(4)), at(4))
             .await
             .unwrap();
     };

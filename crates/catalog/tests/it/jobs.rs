@@ -11,8 +11,8 @@ use std::{
 
 use catalog::{
     Account, AccountFilter, AccountSort, AccountTotals, Backlog, Catalog, Claim, DayTotals,
-    Direction, Error, Finished, ItemReport, JobKind, JobResult, JobState, LastResult, NewJob, Once,
-    Progress, RunCause, RunId, StatusChange, Wanted,
+    Direction, Error, Finished, ItemReport, JobKind, JobResult, JobState, LastResult, Left, NewJob,
+    Once, Progress, RunCause, RunId, StatusChange, Wanted,
 };
 use model::FailureCause;
 use tokio::{sync::Barrier, task::JoinSet};
@@ -85,7 +85,7 @@ on_both! {
         }
         assert_eq!(backlog(9).await, Backlog { runs: 2, jobs: jobs(0, 3), due_since: None, failures: 0 });
         // Given back until later it is queued, but not due.
-        stage.catalog.give_back(&claims[0].lease, at(20), at(10)).await.unwrap();
+        stage.catalog.give_back(&claims[0].lease, &Left::until(at(20)), at(10)).await.unwrap();
         assert_eq!(backlog(19).await.due_since, None);
         assert_eq!(backlog(21).await.due_since, Some(at(20)));
         let failure = ItemReport {
@@ -283,7 +283,7 @@ on_both! {
         let lost = |result: Option<&Error>| assert!(matches!(result, Some(Error::LeaseLost)), "{result:?}");
         lost(stage.catalog.renew(&dead.lease, &Progress::default(), LEASE, at(63)).await.as_ref().err());
         lost(stage.catalog.finish(&dead.lease, &finished(JobResult::Success), at(63)).await.as_ref().err());
-        lost(stage.catalog.give_back(&dead.lease, at(63), at(63)).await.as_ref().err());
+        lost(stage.catalog.give_back(&dead.lease, &Left::until(at(63)), at(63)).await.as_ref().err());
         stage.catalog.finish(&other.lease, &finished(JobResult::Success), at(64)).await.unwrap();
         lost(stage.catalog.finish(&other.lease, &finished(JobResult::Failed), at(65)).await.as_ref().err());
     }
@@ -306,14 +306,14 @@ on_both! {
         tenant.organization.want(run, Wanted::Pause, at(3)).await.unwrap();
         assert!(claim(&stage.catalog, "w", 4).await.is_none());
         assert_eq!(stage.catalog.renew(&running.lease, &Progress::default(), LEASE, at(4)).await.unwrap(), Wanted::Pause);
-        assert_eq!(stage.catalog.give_back(&running.lease, at(5), at(5)).await.unwrap(), JobState::Paused);
+        assert_eq!(stage.catalog.give_back(&running.lease, &Left::until(at(5)), at(5)).await.unwrap(), JobState::Paused);
         assert_eq!(tenant.organization.run_totals(run).await.unwrap().paused, 2);
         assert_eq!(tenant.organization.run(run).await.unwrap().finished_at, None);
         tenant.organization.want(run, Wanted::Go, at(6)).await.unwrap();
         let running = claim(&stage.catalog, "w", 7).await.unwrap();
         tenant.organization.want(run, Wanted::Cancel, at(8)).await.unwrap();
         assert_eq!(tenant.organization.run(run).await.unwrap().finished_at, None, "a worker is still at it");
-        assert_eq!(stage.catalog.give_back(&running.lease, at(9), at(9)).await.unwrap(), JobState::Cancelled);
+        assert_eq!(stage.catalog.give_back(&running.lease, &Left::until(at(9)), at(9)).await.unwrap(), JobState::Cancelled);
         assert_eq!(tenant.organization.run(run).await.unwrap().finished_at, Some(at(9)));
         assert_eq!(tenant.organization.run_totals(run).await.unwrap().cancelled, 2);
         for key in keys {
@@ -362,9 +362,22 @@ on_both! {
         tenant.accounts(&["A"]).await;
         begin(&tenant, 1).await;
         let job = claim(&stage.catalog, "w", 2).await.unwrap();
-        assert_eq!(stage.catalog.give_back(&job.lease, at(30), at(3)).await.unwrap(), JobState::Queued);
+        assert_eq!(stage.catalog.give_back(&job.lease, &Left::until(at(30)), at(3)).await.unwrap(), JobState::Queued);
         assert!(claim(&stage.catalog, "w", 29).await.is_none());
-        assert!(claim(&stage.catalog, "w", 30).await.is_some());
+        let job = claim(&stage.catalog, "w", 30).await.unwrap();
+        let why = Left { waiting_for: "the storage".to_owned(), ..Left::until(at(50)) };
+        stage.catalog.give_back(&job.lease, &why, at(31)).await.unwrap();
+        let waiting = async |now: i64| {
+            let jobs = tenant.organization.waiting_jobs(&[job.account], at(now)).await.unwrap();
+            jobs.into_iter().map(|job| (job.progress.waiting_for, job.not_before)).collect::<Vec<_>>()
+        };
+        assert_eq!(waiting(49).await, [("the storage".to_owned(), at(50))]);
+        assert_eq!(waiting(50).await, []);
+        assert!(tenant.organization.waiting_jobs(&[], at(49)).await.unwrap().is_empty());
+        let other = stage.tenant("bob").await;
+        assert!(other.organization.waiting_jobs(&[job.account], at(49)).await.unwrap().is_empty());
+        let again = claim(&stage.catalog, "w", 50).await.unwrap();
+        assert_eq!((again.account, waiting(49).await.len()), (job.account, 0));
     }
 
     async fn tokens_go_on_from_what_the_repository_says(stage: Stage) {

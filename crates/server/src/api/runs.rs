@@ -207,6 +207,8 @@ pub(crate) struct Job {
     progress: Progress,
     /// Workers that have had it.
     attempts: u64,
+    /// Of a job that is queued: it is begun at this time at the earliest, and `progress.waiting_for` says why if it was begun before.
+    not_before: Option<Timestamp>,
     started_at: Option<Timestamp>,
     finished_at: Option<Timestamp>,
     /// When it is finished.
@@ -311,6 +313,7 @@ impl From<catalog::Job> for Job {
                 waiting_for: row.progress.waiting_for,
             },
             attempts: row.attempts,
+            not_before: (row.state == catalog::JobState::Queued).then_some(row.not_before),
             started_at: row.started_at,
             finished_at: row.finished_at,
             report: JobReport::from_text(&row.outcome).map(Report::from),

@@ -297,16 +297,51 @@ pub(crate) fn in_words(noted: &str) -> (&'static str, &'static str) {
             "Microsoft says that there is no such mailbox now",
             "Look whether it still has a licence, then try again. A mailbox that is gone is archived by itself.",
         )
+    } else if has("locked by process") {
+        (
+            "Another program has locked the repository",
+            "Wait until it is done, then try again.",
+        )
+    } else if has("storage failed") {
+        (
+            "The storage did not answer",
+            "Look whether it can be reached, then try again.",
+        )
+    } else if has("the database could not") {
+        (
+            "The database did not answer",
+            "Look whether it can be reached, then try again.",
+        )
     } else if has("Microsoft Graph") {
         (
             "Microsoft did not answer as it should",
             "Nothing: the next run tries again.",
+        )
+    } else if has("could not be read") || has("could not be written") {
+        (
+            "A file of the data folder could not be read or written",
+            "Look whether its disk is there and has room, then try again.",
         )
     } else {
         (
             "Keepwell could not go on",
             "Try again. If it stays, the log of the server says more.",
         )
+    }
+}
+
+/// Why a job that is to be tried again waits.
+pub(crate) fn reason(noted: &str) -> String {
+    if noted.starts_with("Microsoft asks") {
+        return noted.to_owned();
+    }
+    let (words, _) = in_words(noted);
+    match words.split_once(' ') {
+        // Names keep their capitals.
+        Some((first, rest)) if !matches!(first, "Microsoft" | "Keepwell") => {
+            format!("{} {rest}", first.to_lowercase())
+        }
+        _ => words.to_owned(),
     }
 }
 
@@ -363,7 +398,30 @@ mod tests {
             "the mail folders could not be read from or written to Microsoft Graph: status 503",
             "Microsoft did not answer as it should",
         );
-        check("the repository is locked", "Keepwell could not go on");
+        check(
+            "the repository could not be opened: the repository is locked by process 7 on a since 2026-11-22T08:00:00Z",
+            "Another program has locked the repository",
+        );
+        check(
+            "the index could not be read from or written to the repository: storage failed to read",
+            "The storage did not answer",
+        );
+        check(
+            "/data/accounts/1.json could not be read: Is a directory",
+            "A file of the data folder could not be read or written",
+        );
+        check("something else", "Keepwell could not go on");
+    }
+
+    #[test]
+    fn a_reason_is_told_within_a_sentence() {
+        let check = |noted, expected| assert_eq!(reason(noted), expected);
+        check(
+            "the restore points could not be read: storage failed to list",
+            "the storage did not answer",
+        );
+        check("Microsoft asks for a pause", "Microsoft asks for a pause");
+        check("something else", "Keepwell could not go on");
     }
 
     #[test]

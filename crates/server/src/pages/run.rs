@@ -20,7 +20,7 @@ use crate::{
     flash::Flash,
     page::{self, Shell},
     pages::{
-        failures::in_words,
+        failures::{in_words, reason},
         progress::{self, HowFar, WHOLE},
     },
     path::Path,
@@ -92,6 +92,8 @@ struct JobRow {
     result: Outcome,
     is_running: bool,
     done: Option<u64>,
+    /// When it is tried again, if it waits for that.
+    again: Option<When>,
     doing: String,
     items: String,
     bytes: String,
@@ -347,7 +349,11 @@ impl JobRow {
             result,
             is_running: job.state == JobState::Running,
             done: progress::of_job(job),
-            doing: doing(job),
+            again: again(job, now),
+            doing: match again(job, now) {
+                Some(_) => reason(&job.progress.waiting_for),
+                None => doing(job),
+            },
             items: began(count(job.progress.items)),
             bytes: began(size(job.progress.bytes)),
             took: match job.started_at {
@@ -356,6 +362,12 @@ impl JobRow {
             },
         }
     }
+}
+
+/// When a job is tried again that waits for that.
+pub(crate) fn again(job: &Job, now: Timestamp) -> Option<When> {
+    let waits = job.state == JobState::Queued && !job.progress.waiting_for.is_empty();
+    (waits && job.not_before > now).then_some(When(job.not_before))
 }
 
 /// What a job is at, or why it came to what it came to.

@@ -15,7 +15,9 @@ use crate::{
     flash::Flash,
     page::{self, Shell},
     pages::{
+        failures::reason,
         health::HealthBar,
+        run::again,
         runs::{Pager, RunRow, rows},
     },
     path::Path,
@@ -113,6 +115,8 @@ struct Row {
     items: String,
     size: String,
     failures: u64,
+    /// When a job of it is tried again, and why it waits.
+    waits: Option<(When, String)>,
 }
 
 struct SettingsForm {
@@ -251,7 +255,7 @@ async fn render(
     view: &View,
     form: SettingsForm,
 ) -> Result<Response, Problem> {
-    let (of, id) = (&signed.organization, task.id);
+    let (of, id, now) = (&signed.organization, task.id, state.clock().now());
     let settings = TaskSettings::from_text(&task.settings).map_err(Problem::internal)?;
     let connection = of.connection(task.connection).await?;
     let counts = of.account_counts(id).await?;
@@ -393,14 +397,30 @@ async fn render(
                 format!("/tasks/{id}?{query}{join}after={}#accounts", next.as_str())
             }),
         },
-        accounts: found.rows.into_iter().map(Row::new).collect(),
-        runs: rows(signed, &runs, state.clock().now()).await?,
+        accounts: listed(signed, found.rows, now).await?,
+        runs: rows(signed, &runs, now).await?,
     };
     Ok(page::html(&page))
 }
 
+/// The rows of some accounts, with what their jobs wait for.
+async fn listed(
+    signed: &Signed,
+    accounts: Vec<Account>,
+    now: jiff::Timestamp,
+) -> Result<Vec<Row>, Problem> {
+    let keys: Vec<_> = accounts.iter().map(|account| account.key).collect();
+    let jobs = signed.organization.waiting_jobs(&keys, now).await?;
+    let row = |account: Account| {
+        let job = jobs.iter().find(|job| job.account == account.key);
+        let waits = job.and_then(|job| Some((again(job, now)?, reason(&job.progress.waiting_for))));
+        Row::new(account, waits)
+    };
+    Ok(accounts.into_iter().map(row).collect())
+}
+
 impl Row {
-    fn new(account: Account) -> Self {
+    fn new(account: Account, waits: Option<(When, String)>) -> Self {
         let was_backed_up = account.snapshot.is_some();
         let or_none = |text: String| {
             if was_backed_up {
@@ -418,6 +438,7 @@ impl Row {
             backed_up: account.last_success_at.map(When),
             items: or_none(count(account.items)),
             size: or_none(size(account.size_bytes)),
+            waits,
             failures: account.failures,
         }
     }

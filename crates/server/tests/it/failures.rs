@@ -1,15 +1,18 @@
-//! The page of failures, where there are more than it has room for.
+//! Failures: more than a page has room for, and jobs that wait to be tried again.
 
 use std::time::Duration;
 
+use jiff::SignedDuration;
+use reqwest::Method;
+
 use catalog::{
-    AccountFilter, Discovered, Finished, ItemReport, JobKind, JobResult, NewJob, Progress,
+    AccountFilter, Discovered, Finished, ItemReport, JobKind, JobResult, Left, NewJob, Progress,
     RunCause, StatusChange,
 };
 use model::{AccountId, FailureCause, Service, TenantId};
 use service::{Credential, NewCredential, TaskSettings};
 
-use crate::stage::Stage;
+use crate::{isolation::owner, stage::Stage};
 
 #[tokio::test]
 async fn all_accounts_that_failed_are_counted_and_can_be_reached() {
@@ -96,4 +99,40 @@ async fn all_accounts_that_failed_are_counted_and_can_be_reached() {
         let people = addresses.filter(|before| before.ends_with(|c: char| c.is_ascii_digit()));
         assert_eq!(people.count(), 50);
     }
+}
+
+/// Wherever the job shows, it says why it waits and until when.
+#[tokio::test]
+async fn a_job_that_waits_to_be_tried_again_says_why_and_until_when() {
+    let stage = Stage::start().await;
+    let (_, browser, ids) = owner(&stage, "anna").await;
+    let id = |name: &str| &ids.iter().find(|(one, _)| *one == name).unwrap().1;
+    let (run, task) = (id("run"), id("task"));
+    let lease = Duration::from_secs(60);
+    let claim = stage.catalog.claim("worker", lease, stage.now()).await;
+    let lease = claim.unwrap().unwrap().lease;
+    let again = stage.now() + SignedDuration::from_mins(2);
+    let left = Left {
+        waiting_for: "the account could not be opened: storage failed to read: refused".to_owned(),
+        counts: true,
+        ..Left::until(again)
+    };
+    let given = stage.catalog.give_back(&lease, &left, stage.now());
+    given.await.unwrap();
+    let time = format!("datetime=\"{again}\"");
+    for page in [format!("/runs/{run}"), format!("/tasks/{task}")] {
+        let page = browser.get(&page).await;
+        let (_, told) = page.text.split_once("Waiting to try again ").unwrap();
+        let (told, _) = told.split_once("</span>").unwrap();
+        assert!(told.contains(&time), "{told}");
+        assert!(told.ends_with(": the storage did not answer"), "{told}");
+    }
+    let path = format!("/api/v1/runs/{run}/jobs");
+    let jobs = browser.program(Method::GET, &path, "").await.json();
+    let job = &jobs["items"][0];
+    assert_eq!(job["not_before"], again.to_string());
+    assert_eq!(job["progress"]["waiting_for"], left.waiting_for);
+    stage.pass(121);
+    let page = browser.get(&format!("/tasks/{task}")).await;
+    assert!(!page.has("Waiting to try again"), "it waits for a worker");
 }

@@ -20,7 +20,7 @@ use crate::{
 pub(crate) type Ids = Vec<(&'static str, String)>;
 
 /// An organization with one of everything.
-async fn owner(stage: &Stage, name: &str) -> (Tenant, Browser, Ids) {
+pub(crate) async fn owner(stage: &Stage, name: &str) -> (Tenant, Browser, Ids) {
     let (tenant, browser) = stage.signed_in(name).await;
     let organization = tenant.organization.id();
     let at = TenantId::new(format!("8d1f5f6e-0000-4000-8000-{:012}", name.len())).unwrap();

@@ -260,6 +260,123 @@ async fn a_migration_that_is_cut_off_anywhere_is_finished_by_the_next() -> Resul
     Ok(())
 }
 
+/// Abuse 62, 67: a worker that is told to stop gives its job back although the database is lost at a statement of it: nobody has to wait for the lease.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_job_is_given_back_though_the_database_is_lost_at_any_statement() -> Result<()> {
+    let Some(database) = testkit::postgres::database() else {
+        return Ok(());
+    };
+    let mut stage = Stage::start(database.clone(), &[("ada", 20)]).await?;
+    let customer = stage.customer("fabrikam").await?;
+    let account = stage.accounts(customer).await?.remove(0);
+    let proxy = Proxy::before(&database)?;
+    stage.database = proxy.address().to_owned();
+    stage.pace = Pace {
+        lease: Duration::from_secs(600),
+        ..calm()
+    };
+    let victim = stage.another("victim", 1).await?;
+    // A restore ends at once when it is told to, and says nothing else.
+    let of = stage.service.catalog().organization(customer.organization);
+    let backup = stage
+        .service
+        .backup_now(customer.organization, customer.task, Which::All)
+        .await?;
+    stage.work_off(customer, backup).await?;
+    stage.emulator.add_fault(FaultRule {
+        delay_ms: 600_000,
+        ..FaultRule::on("/users/{user}/mailFolders/{folder}/messages")
+    })?;
+    let order = RestoreOrder {
+        snapshot: None,
+        selection: Selection::Mailbox,
+        target: account.key,
+        destination: Destination::NewFolder {
+            name: "Restored".to_owned(),
+        },
+        key: None,
+    };
+    let run = stage
+        .service
+        .restore(customer.organization, account.key, order)
+        .await?;
+    for n in 1.. {
+        let worker = Worker::of(&victim);
+        stage.job_is(customer, run, JobState::Running, 0).await?;
+        proxy.arm(n, Deed::CutBefore);
+        worker.end().await?;
+        let was_cut = proxy.disarm();
+        let job = stage.jobs(customer, run).await?.remove(0);
+        ensure!(
+            (job.state, job.attempts) == (JobState::Queued, 0),
+            "at statement {n}: {job:?}"
+        );
+        if !was_cut {
+            ensure!(n > 5, "it has statements");
+            break;
+        }
+    }
+    ensure!(of.run(run).await?.finished_at.is_none());
+    Ok(())
+}
+
+/// Abuse 62, 67: a job has ended while the database does not answer, and the worker is told to stop: it does, and another one does the job again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker_that_cannot_say_how_a_job_ended_stops_when_it_is_told() -> Result<()> {
+    const MIME: &str = "/users/{user}/messages/{message}/$value";
+    let Some(database) = testkit::postgres::database() else {
+        return Ok(());
+    };
+    let mut stage = Stage::start(database.clone(), &[("ada", 20)]).await?;
+    let customer = stage.customer("fabrikam").await?;
+    let proxy = Proxy::before(&database)?;
+    stage.database = proxy.address().to_owned();
+    stage.pace = Pace {
+        lease: Duration::from_secs(600),
+        ..calm()
+    };
+    let cut_off = stage.another("cut off", 1).await?;
+    stage.emulator.add_fault(FaultRule {
+        after: 8,
+        status: Some(503),
+        ..FaultRule::on(MIME)
+    })?;
+    let run = stage
+        .service
+        .backup_now(customer.organization, customer.task, Which::All)
+        .await?;
+    let worker = Worker::of(&cut_off);
+    stage.job_is(customer, run, JobState::Running, 8).await?;
+    proxy.close();
+    stage.emulator.clear_faults();
+    let repository = stage.data().join("organizations");
+    stage
+        .until(
+            "the backup is made",
+            async || Ok(snapshots(&repository) > 0),
+        )
+        .await?;
+    worker.end().await?;
+    let job = stage.jobs(customer, run).await?.remove(0);
+    ensure!(job.state == JobState::Running, "{job:?}");
+    Ok(())
+}
+
+/// Snapshot files below a folder.
+fn snapshots(folder: &std::path::Path) -> usize {
+    let Ok(entries) = std::fs::read_dir(folder) else {
+        return 0;
+    };
+    let each = entries.flatten().map(|entry| match entry.path() {
+        path if path.is_dir() => snapshots(&path),
+        path => usize::from(
+            path.parent()
+                .is_some_and(|above| above.ends_with("snapshots")),
+        ),
+    });
+    each.sum()
+}
+
 /// Abuse 59, 62: a worker hears nothing of the database for longer than its lease. Another one has the job then, and the first one writes no more.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_worker_that_cannot_renew_its_lease_drops_its_work() -> Result<()> {
@@ -442,6 +559,36 @@ on_both! {
         let jobs = stage.jobs(customer, run).await?;
         ensure!(jobs.len() == 3 && jobs.iter().all(|job| job.result == Some(JobResult::Success)), "{jobs:?}");
         Ok(())
+    }
+
+    /// Whoever looks is told why a job waits, and until when.
+    async fn a_job_that_is_to_be_tried_again_says_why_it_waits(database: String) -> Result<()> {
+        let mut stage = Stage::start(database, &[("ada", 1)]).await?;
+        let customer = stage.customer("fabrikam").await?;
+        let run = stage.service.backup_now(customer.organization, customer.task, Which::All).await?;
+        stage.work_off(customer, run).await?;
+        let account = stage.accounts(customer).await?.remove(0);
+        stage.pace = Pace { pause: Duration::from_secs(3_600), ..calm() };
+        let service = stage.another("second", 1).await?;
+        let folder = stage.data().join("organizations").join(customer.organization.to_string());
+        let file = folder.join("accounts").join(format!("{}.json", account.source));
+        std::fs::rename(&file, folder.join("away"))?;
+        std::fs::create_dir(&file)?;
+        let worker = Worker::of(&service);
+        let begun = stage.clock.now();
+        let run = service.backup_now(customer.organization, customer.task, Which::All).await?;
+        stage.until("it waits", async || {
+            let job = stage.jobs(customer, run).await?.remove(0);
+            Ok(job.state == JobState::Queued && job.attempts == 1)
+        }).await?;
+        let job = stage.jobs(customer, run).await?.remove(0);
+        ensure!(job.progress.waiting_for.contains("could not be read"), "{job:?}");
+        let after = job.not_before.duration_since(begun).as_secs();
+        ensure!((3_600..3_700).contains(&after), "{after}");
+        service.cancel(customer.organization, run).await?;
+        let job = stage.jobs(customer, run).await?.remove(0);
+        ensure!(job.progress.waiting_for.is_empty(), "{job:?}");
+        worker.end().await
     }
 
     /// What passes is waited for, and what does not pass is told after a few tries: a file that cannot be read.

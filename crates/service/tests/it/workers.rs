@@ -3,7 +3,7 @@
 use std::{collections::HashSet, time::Duration};
 
 use anyhow::{Context, Result};
-use catalog::{Job, JobResult, JobState, LastResult};
+use catalog::{Job, JobResult, JobState, LastResult, Left};
 use emulator::FaultRule;
 use jiff::SignedDuration;
 use service::{JobReport, Pace, RestoreOrder, Selection, Which};
@@ -170,11 +170,12 @@ on_both! {
         let jobs = stage.jobs(customer, run).await?;
         assert!(jobs.iter().all(|job| job.state == JobState::Cancelled && job.result.is_none()), "{jobs:?}");
         let accounts = stage.accounts(customer).await?;
-        assert!(accounts.iter().all(|account| account.last_result == LastResult::NeverRun), "{accounts:?}");
         let points = service.restore_points(customer.organization, accounts[0].key).await?;
         assert!(points.len() == 1 && points[0].partial, "{points:?}");
         let held = service.archive(customer.organization, accounts[0].key, None).await?.totals().await?.0;
         assert!((6..200).contains(&held), "{held}");
+        let told: Vec<_> = accounts.iter().map(|one| (one.snapshot.as_ref(), one.items, one.last_result)).collect();
+        assert_eq!(told, [(Some(&points[0].snapshot), held, LastResult::Partial), (None, 0, LastResult::NeverRun)]);
         assert!(service.pause(customer.organization, run).await.is_err(), "it is over");
         Ok(())
     }
@@ -191,6 +192,10 @@ on_both! {
         worker.end().await?;
         let job = stage.jobs(customer, run).await?.remove(0);
         assert_eq!((job.state, job.attempts), (JobState::Queued, 0), "that attempt does not count");
+        let account = stage.accounts(customer).await?.remove(0);
+        let points = service.restore_points(organization, account.key).await?;
+        assert_eq!((points.len(), account.snapshot.as_ref()), (1, Some(&points[0].snapshot)), "what it left is known at once");
+        assert!((12..60).contains(&account.items) && account.last_result == LastResult::Scheduled, "{account:?}");
         stage.emulator.clear_faults();
         stage.work_off(customer, run).await?;
         let job = stage.jobs(customer, run).await?.remove(0);
@@ -260,6 +265,7 @@ on_both! {
         assert_eq!((waits.state, waits.attempts), (JobState::Queued, 0), "{waits:?}");
         let after = waits.not_before.duration_since(begun);
         assert!((3_500..4_000).contains(&after.as_secs()), "{waits:?}");
+        assert_eq!(waits.progress.waiting_for, "Microsoft asks for a pause");
         worker.end().await
     }
 
@@ -310,7 +316,7 @@ on_both! {
         assert_eq!((job.state, job.result, job.attempts), (JobState::Running, None, 2));
         let account = stage.accounts(customer).await?.remove(0);
         assert_eq!((account.snapshot.clone(), account.last_success_at), (None, None));
-        catalog.give_back(&claim.lease, later, later).await?;
+        catalog.give_back(&claim.lease, &Left::until(later), later).await?;
         Ok(())
     }
 }
