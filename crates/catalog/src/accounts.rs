@@ -199,7 +199,7 @@ pub struct AccountTotals {
     pub active: u64,
     /// The active ones of which a run was a success or partial since the time that was asked for.
     pub fresh: u64,
-    /// Those that have a restore point.
+    /// Those that have been backed up, and whose backups were not deleted.
     pub stored: u64,
     /// Items in the newest snapshots.
     pub items: u64,
@@ -317,7 +317,9 @@ impl Organization {
     ) -> Result<Page<Account>> {
         let list = format!("accounts {} {}", sort.word(), direction.order());
         let rows = rows.clamp(1, ROWS_MAX);
-        let mut query = Statement::new("SELECT * FROM accounts");
+        // Which they are is found in an index that has all that is asked about; whole rows are read of these alone.
+        let mut query =
+            Statement::new("SELECT * FROM accounts WHERE id IN (SELECT id FROM accounts");
         self.narrow(&mut query, task, filter);
         if let Some(token) = after {
             let after = token.read(&list)?;
@@ -328,12 +330,12 @@ impl Organization {
             ));
             query.bind(after.value).push(", ").bind(after.id).push(")");
         }
-        query.push(&format!(
-            " ORDER BY {column} {order}, id {order} LIMIT {}",
-            rows + 1,
+        let order = format!(
+            "ORDER BY {column} {order}, id {order}",
             column = sort.column(),
             order = direction.order()
-        ));
+        );
+        query.push(&format!(" {order} LIMIT {}) {order}", rows + 1));
         let mut found = query
             .build()
             .fetch_all(&self.catalog.pool)
@@ -399,7 +401,7 @@ impl Organization {
             "SELECT task_id, COUNT(*) AS accounts,
                  CAST(SUM(CASE WHEN status = 'active' THEN 1 ELSE 0 END) AS BIGINT) AS active,
                  CAST(SUM(CASE WHEN status = 'active' AND last_success_at >= $2 THEN 1 ELSE 0 END) AS BIGINT) AS fresh,
-                 CAST(SUM(CASE WHEN snapshot <> '' THEN 1 ELSE 0 END) AS BIGINT) AS stored,
+                 CAST(SUM(CASE WHEN last_success_at > 0 THEN 1 ELSE 0 END) AS BIGINT) AS stored,
                  CAST(SUM(items) AS BIGINT) AS items, CAST(SUM(size_bytes) AS BIGINT) AS size_bytes, CAST(SUM(failures) AS BIGINT) AS failures
              FROM accounts WHERE organization_id = $1 GROUP BY task_id",
         )

@@ -57,10 +57,16 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         "orders that begin once",
         include_str!("../migrations/0010_orders_that_begin_once.sql"),
     ),
+    (
+        11,
+        "what pages ask for",
+        include_str!("../migrations/0011_what_pages_ask_for.sql"),
+    ),
 ];
 
-/// Statements under way at once. PostgreSQL allows 100 connections by default, which several processes share; SQLite has one writer anyway.
-const CONNECTIONS_MAX: u32 = 16;
+/// Statements under way at once. PostgreSQL allows 100 connections by default, which several processes share, and a process opens a database twice: for its
+/// console and for its work. SQLite has one writer anyway.
+const CONNECTIONS_MAX: u32 = 8;
 /// How long a statement waits for one of them.
 const CONNECTION_WAIT: Duration = Duration::from_secs(10);
 /// How often a transaction is begun when others are in its way.

@@ -2,12 +2,20 @@
 
 use unicode_normalization::{UnicodeNormalization, char::is_combining_mark};
 
+/// Folded text is cut here: the row of an index that holds a name and an address has to fit into 2,704 bytes (PostgreSQL, a third of a page), and there
+/// are letters of which folding makes twelve times as many bytes.
+const BYTES_MAX: usize = 1_000;
+
 /// Folds a name or an address. Equal folded texts are the same to a person who searches; bytewise order is the order of lists.
 pub(crate) fn fold(text: &str) -> String {
-    text.nfkd()
+    let mut folded: String = text
+        .nfkd()
         .filter(|c| !is_combining_mark(*c))
         .flat_map(char::to_lowercase)
-        .collect()
+        .take(BYTES_MAX)
+        .collect();
+    folded.truncate(folded.floor_char_boundary(BYTES_MAX));
+    folded
 }
 
 #[cfg(test)]
@@ -27,5 +35,13 @@ mod tests {
         ] {
             assert_eq!(fold(text), folded);
         }
+    }
+
+    #[test]
+    fn what_grows_is_cut_between_two_letters() {
+        // A letter of three bytes that stands for four words: 33 bytes.
+        let folded = fold(&"\u{fdfa}".repeat(256));
+        assert!((990..=1_000).contains(&folded.len()), "{}", folded.len());
+        assert_eq!(fold(&folded), folded);
     }
 }

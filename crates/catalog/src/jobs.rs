@@ -374,10 +374,23 @@ impl Organization {
     /// # Errors
     /// When the database cannot be asked.
     pub async fn jobs(&self, run: RunId, rows: u32) -> Result<Vec<Job>> {
-        let found = sqlx::query(
-            "SELECT * FROM jobs WHERE organization_id = $1 AND run_id = $2
-             ORDER BY CASE state WHEN 'running' THEN 0 WHEN 'paused' THEN 1 WHEN 'queued' THEN 2 ELSE 3 END, finished_at DESC, id LIMIT $3",
-        )
+        // Each part has an index that has it in order: of a run with ten thousand jobs only those are read that are returned.
+        let part = |place: u32, which: &str, order: &str| {
+            format!(
+                "SELECT * FROM (SELECT jobs.*, {place} AS place FROM jobs
+                 WHERE organization_id = $1 AND run_id = $2 AND {which} ORDER BY {order} LIMIT $3) AS part{place}"
+            )
+        };
+        let parts = [
+            part(0, "state = 'running'", "id"),
+            part(1, "state = 'paused'", "id"),
+            part(2, "state = 'queued'", "id"),
+            part(3, "finished_at > 0", "finished_at DESC, id"),
+        ];
+        let found = sqlx::query(AssertSqlSafe(format!(
+            "{} ORDER BY place, finished_at DESC, id LIMIT $3",
+            parts.join(" UNION ALL ")
+        )))
         .bind(self.id.to_string())
         .bind(run.to_string())
         .bind(i64::from(rows))
@@ -465,6 +478,28 @@ impl Organization {
         .fetch_all(&self.catalog.pool)
         .await
         .map_err(sql("list an account's jobs"))?;
+        found.iter().map(row).collect()
+    }
+
+    /// The last backup that came to an end of each of these accounts; of one that has none there is nothing.
+    ///
+    /// # Errors
+    /// When the database cannot be asked.
+    pub async fn last_backups(&self, accounts: &[AccountKey]) -> Result<Vec<Job>> {
+        let mut query = Statement::new("SELECT * FROM jobs WHERE organization_id = ");
+        query.bind(self.id.to_string()).push(
+            " AND id IN (SELECT (SELECT id FROM jobs AS its WHERE its.account_id = accounts.id AND its.kind = 'backup' AND its.state = 'finished'
+                 ORDER BY id DESC LIMIT 1) FROM accounts WHERE id IN (NULL",
+        );
+        for account in accounts {
+            query.push(", ").bind(account.to_string());
+        }
+        query.push("))");
+        let found = query
+            .build()
+            .fetch_all(&self.catalog.pool)
+            .await
+            .map_err(sql("look for the last backups"))?;
         found.iter().map(row).collect()
     }
 }

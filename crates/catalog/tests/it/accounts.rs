@@ -72,6 +72,20 @@ on_both! {
         assert_eq!(search("'; DROP TABLE accounts; --").await, [""; 0]);
     }
 
+    /// An index of PostgreSQL refuses rows of more than 2,704 bytes: one strange name would keep all accounts of its tenant from being found.
+    async fn a_name_that_grows_when_it_is_folded_is_kept(stage: Stage) {
+        let tenant = stage.tenant("anna").await;
+        let mut strange = discovered("Strange");
+        strange.name = "\u{fdfa}".repeat(256);
+        strange.address = format!("{}@example.com", "\u{fdfa}".repeat(250));
+        let found = [strange.clone(), discovered("Other")];
+        assert_eq!(tenant.organization.note_accounts(tenant.task, &tenant_id(), &found, at(1)).await.unwrap(), 2);
+        let filter = AccountFilter { text: Some("\u{fdfa}".to_owned()), ..AccountFilter::default() };
+        let page = tenant.organization.accounts(tenant.task, &filter, AccountSort::Name, Direction::Ascending, None, 10).await.unwrap();
+        let names: Vec<_> = page.rows.iter().map(|account| account.name.as_str()).collect();
+        assert_eq!(names, [strange.name.as_str()]);
+    }
+
     async fn what_is_done_to_all_that_match_is_done_to_no_other(stage: Stage) {
         let tenant = stage.tenant("anna").await;
         let keys = tenant.accounts(&["A", "B", "C", "D"]).await;

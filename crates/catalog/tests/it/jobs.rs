@@ -184,6 +184,58 @@ on_both! {
         assert_eq!((b.last_result, b.last_success_at), (LastResult::Failed, None));
     }
 
+    async fn jobs_are_listed_as_people_want_to_see_them(stage: Stage) {
+        let tenant = stage.tenant("anna").await;
+        let keys = tenant.accounts(&["A", "B", "C", "D", "E"]).await;
+        let (run, _) = begin(&tenant, 1).await;
+        for now in [2, 4] {
+            let claimed = claim(&stage.catalog, "w", now).await.unwrap();
+            stage.catalog.finish(&claimed.lease, &finished(JobResult::Success), at(now + 1)).await.unwrap();
+        }
+        claim(&stage.catalog, "w", 6).await.unwrap();
+        let listed = async |rows| {
+            let jobs = tenant.organization.jobs(run, rows).await.unwrap();
+            jobs.iter().map(|job| (job.account, job.state)).collect::<Vec<_>>()
+        };
+        let (running, queued, over) = (JobState::Running, JobState::Queued, JobState::Finished);
+        let all = [(keys[2], running), (keys[3], queued), (keys[4], queued), (keys[1], over), (keys[0], over)];
+        assert_eq!(listed(10).await, all);
+        assert_eq!(listed(4).await, all[..4]);
+        assert_eq!(listed(1).await, all[..1]);
+        tenant.organization.want(run, Wanted::Pause, at(7)).await.unwrap();
+        assert_eq!(listed(2).await, [(keys[2], running), (keys[3], JobState::Paused)]);
+        tenant.organization.want(run, Wanted::Cancel, at(8)).await.unwrap();
+        let over: Vec<_> = listed(10).await.into_iter().map(|(key, _)| key).collect();
+        assert_eq!(over, [keys[2], keys[3], keys[4], keys[1], keys[0]], "the latest first");
+    }
+
+    async fn the_last_backup_of_an_account_is_the_last_that_came_to_an_end(stage: Stage) {
+        let (tenant, other) = (stage.tenant("anna").await, stage.tenant("bob").await);
+        let keys = tenant.accounts(&["A", "B"]).await;
+        let last = async |tenant: &Tenant| {
+            let jobs = tenant.organization.last_backups(&keys).await.unwrap();
+            jobs.iter().map(|job| (job.account, job.result)).collect::<Vec<_>>()
+        };
+        assert!(last(&tenant).await.is_empty());
+        begin(&tenant, 1).await;
+        let first = claim(&stage.catalog, "w", 2).await.unwrap();
+        stage.catalog.finish(&first.lease, &finished(JobResult::Success), at(3)).await.unwrap();
+        let second = claim(&stage.catalog, "w", 4).await.unwrap();
+        assert_eq!(last(&tenant).await, [(keys[0], Some(JobResult::Success))]);
+        stage.catalog.finish(&second.lease, &finished(JobResult::Success), at(5)).await.unwrap();
+        begin(&tenant, 6).await;
+        for result in [JobResult::Failed, JobResult::Partial] {
+            let claimed = claim(&stage.catalog, "w", 7).await.unwrap();
+            stage.catalog.finish(&claimed.lease, &finished(result), at(8)).await.unwrap();
+        }
+        begin(&tenant, 9).await;
+        let mut both = last(&tenant).await;
+        both.sort_by_key(|(key, _)| *key != keys[0]);
+        assert_eq!(both, [(keys[0], Some(JobResult::Failed)), (keys[1], Some(JobResult::Partial))]);
+        assert!(last(&other).await.is_empty(), "another organization's");
+        assert!(tenant.organization.last_backups(&[]).await.unwrap().is_empty());
+    }
+
     async fn backups_are_counted_by_day_and_runs_in_progress_are_listed(stage: Stage) {
         const DAY: i64 = 86_400;
         let (ours, theirs) = (stage.tenant("anna").await, stage.tenant("bob").await);

@@ -1,10 +1,11 @@
 //! Failures: what is not in the backup, and why. One account's are in `account`.
 
+use std::collections::HashMap;
+
 use askama::Template;
 use axum::{extract::Query, response::Response};
 use catalog::{
-    AccountFilter, AccountKey, AccountSort, Direction, FailureId, JobKind, JobState, LastResult,
-    Task, TaskId,
+    AccountFilter, AccountKey, AccountSort, Direction, FailureId, Job, LastResult, Task, TaskId,
 };
 use model::FailureCause;
 use serde::Deserialize;
@@ -20,8 +21,6 @@ use crate::{
 
 /// Rows of a page.
 const ROWS: u32 = 50;
-/// Jobs of an account among which the last backup is; the others are restores and upkeep.
-const JOBS: u32 = 20;
 
 #[derive(Template)]
 #[template(path = "failures.html")]
@@ -196,9 +195,11 @@ impl Failed {
             });
             self.more
                 .extend(More::of(&task, page.rows.len(), all, "failed"));
+            let keys: Vec<_> = page.rows.iter().map(|account| account.key).collect();
+            let mut whys = whys(signed, &keys).await?;
             for account in page.rows {
                 self.rows.push(FailedRow {
-                    why: why(signed, account.key).await?,
+                    why: whys.remove(&account.key).unwrap_or_else(|| Why::new("")),
                     key: account.key,
                     name: account.name,
                     address: account.address,
@@ -260,23 +261,31 @@ struct Why {
     noted: String,
 }
 
-/// Why the last backup of an account came to what it came to.
-async fn why(signed: &Signed, account: AccountKey) -> Result<Why, Problem> {
-    let jobs = signed.organization.account_jobs(account, JOBS).await?;
-    let last = jobs
-        .iter()
-        .find(|job| job.kind == JobKind::Backup && job.state == JobState::Finished);
-    let noted = last.and_then(|job| JobReport::from_text(&job.outcome)?.error);
-    let noted = noted.unwrap_or_default();
-    let (words, remedy) = in_words(&noted);
-    Ok(Why {
-        words,
-        remedy,
-        noted: match noted.as_str() {
-            "" => String::new(),
-            noted => crate::problem::sentence(&noted),
-        },
-    })
+impl Why {
+    fn new(noted: &str) -> Self {
+        let (words, remedy) = in_words(noted);
+        Self {
+            words,
+            remedy,
+            noted: match noted {
+                "" => String::new(),
+                noted => crate::problem::sentence(&noted),
+            },
+        }
+    }
+}
+
+/// Why the last backups of some accounts came to what they came to; of one without a backup there is nothing.
+async fn whys(
+    signed: &Signed,
+    accounts: &[AccountKey],
+) -> Result<HashMap<AccountKey, Why>, Problem> {
+    let jobs = signed.organization.last_backups(accounts).await?;
+    let why = |job: &Job| {
+        let noted = JobReport::from_text(&job.outcome).and_then(|report| report.error);
+        Why::new(&noted.unwrap_or_default())
+    };
+    Ok(jobs.iter().map(|job| (job.account, why(job))).collect())
 }
 
 /// What an error says to somebody who does not know Keepwell from inside, and what to do. The codes in it are Microsoft's.

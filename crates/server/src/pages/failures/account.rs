@@ -8,7 +8,7 @@ use catalog::{Account, AccountKey, FailureId, Health, LastResult, Status, TaskId
 use model::{FailureCause, ItemFailure, ItemId, Skip, SkipCause};
 use workload::mail::Archive;
 
-use super::{ROWS, Why, why, words};
+use super::{ROWS, Why, whys, words};
 use crate::{
     Problem, Signed, State,
     page::{self, Shell},
@@ -93,7 +93,9 @@ pub(super) async fn show(
         sentence: sentence(&account, all_skips),
         failed: match account.last_result {
             LastResult::Failed => {
-                Some((why(signed, key).await?, account.last_attempt_at.map(When)))
+                let mut whys = whys(signed, &[key]).await?;
+                let why = whys.remove(&key).unwrap_or_else(|| Why::new(""));
+                Some((why, account.last_attempt_at.map(When)))
             }
             _ => None,
         },
