@@ -42,7 +42,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<Verdict> {
 }
 
 /// Ends what is left to do, but for what computes or waits for a file system, which nothing can end: it ends with the process.
-fn end(runtime: Runtime) {
+pub(crate) fn end(runtime: Runtime) {
     runtime.shutdown_timeout(ENDING_MAX);
 }
 

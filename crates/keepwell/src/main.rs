@@ -4,6 +4,7 @@
 
 use std::process::ExitCode;
 
+mod background;
 mod cli;
 mod commands;
 mod config;

@@ -87,14 +87,13 @@ pub struct Change {
     pub run: RunId,
 }
 
-/// A running service. Clones share everything.
+/// A running service. Clones share everything. The catalog is beside the rest because [`Service::apart`] has connections of its own.
 #[derive(Clone)]
-pub struct Service(pub(crate) Arc<Inner>);
+pub struct Service(pub(crate) Arc<Inner>, Catalog);
 
 pub(crate) struct Inner {
     pub(crate) settings: Settings,
     pub(crate) key: ServerKey,
-    pub(crate) catalog: Catalog,
     pub(crate) governor: Governor,
     pub(crate) clients: Mutex<Clients>,
     pub(crate) tally: Mutex<Tally>,
@@ -126,23 +125,33 @@ impl Service {
         }
         let governor = Governor::new(Limits::default(), settings.clock.clone());
         let (changes, _) = broadcast::channel(CHANGES_KEPT);
-        Ok(Self(Arc::new(Inner {
+        let inner = Inner {
             settings,
             key,
-            catalog,
             governor,
             clients: Mutex::default(),
             tally: Mutex::default(),
             keys: KeyRing::default(),
             changes,
             queued: Notify::new(),
-        })))
+        };
+        Ok(Self(Arc::new(inner), catalog))
+    }
+
+    /// The same service with connections to the database of its own, for work on another runtime: what a connection does, it does by the threads of the
+    /// runtime in which it was opened.
+    ///
+    /// # Errors
+    /// When the database cannot be used.
+    pub async fn apart(&self) -> Result<Self> {
+        let catalog = Catalog::open(&address(&self.settings().database)).await?;
+        Ok(Self(Arc::clone(&self.0), catalog))
     }
 
     /// The control plane.
     #[must_use]
     pub fn catalog(&self) -> &Catalog {
-        &self.0.catalog
+        &self.1
     }
 
     /// The time.

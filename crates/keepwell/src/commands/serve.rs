@@ -15,6 +15,7 @@ use zeroize::Zeroizing;
 
 use super::{instance, key};
 use crate::{
+    background::Background,
     config::{App, Config, Http},
     exit::Verdict,
     interrupt,
@@ -72,13 +73,26 @@ pub(crate) async fn serve(file: &Path) -> anyhow::Result<Verdict> {
             () = stop.cancelled() => Ok(()),
         }
     };
-    let (served, (), (), ended) = tokio::join!(
-        console,
-        service.work(stop.clone()),
-        service.schedule(stop.clone()),
-        asked
-    );
+    // People come first: what backs up has threads of its own, which stand back.
+    let background = Background::start().context("no threads could be started")?;
+    let work = {
+        let (service, told) = (service.clone(), stop.clone());
+        let working = background.run(async move {
+            let service = service.apart().await?;
+            tokio::join!(service.work(told.clone()), service.schedule(told));
+            Ok(())
+        });
+        async {
+            let worked = working.await;
+            // A console that backs up nothing is to be seen to have ended.
+            stop.cancel();
+            worked
+        }
+    };
+    let (served, worked, ended) = tokio::join!(console, work, asked);
+    background.end().await?;
     served.context("the console could not be served")?;
+    worked?;
     ended.context("the signal to stop could not be awaited")?;
     Ok(Verdict::Good)
 }
