@@ -20,7 +20,9 @@ use std::{
 use anyhow::Context;
 use busy::Busy;
 use clap::Parser;
-use fill::Database;
+use fill::{Database, Filled};
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
 
 mod browser;
 mod busy;
@@ -54,7 +56,8 @@ struct Arguments {
     /// Of the databases only this one.
     #[arg(long)]
     only: Option<Database>,
-    /// Waits for a line on the standard input before it measures, for whoever makes the machine quiet.
+    /// Waits for a line on the standard input before it measures, for whoever makes the machine quiet, and measures again for each further line, for
+    /// whoever compares two builds of the program.
     #[arg(long)]
     wait: bool,
     /// Replace the measured section of docs/bench.md.
@@ -82,7 +85,7 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
         true => 3,
         false => arguments.requests.max(1),
     };
-    let runtime = tokio::runtime::Runtime::new()?;
+    let runtime = Runtime::new()?;
     if let Some(folder) = &arguments.keep {
         fs::create_dir_all(folder)?;
         let database = arguments.only.unwrap_or(Database::Sqlite);
@@ -111,18 +114,34 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
         println!("{} is filled", database.name());
         places.push((database, folder, Arc::new(filled)));
     }
-    if arguments.wait {
-        std::io::stdin().read_line(&mut String::new())?;
+    if !arguments.wait {
+        return measure(arguments, &runtime, &places, size, requests);
     }
+    for line in std::io::stdin().lines() {
+        line?;
+        measure(arguments, &runtime, &places, size, requests)?;
+        println!("measured");
+    }
+    Ok(())
+}
+
+/// Measures on each of the databases, and tells what came of it.
+fn measure(
+    arguments: &Arguments,
+    runtime: &Runtime,
+    places: &[(Database, TempDir, Arc<Filled>)],
+    size: fill::Size,
+    requests: usize,
+) -> anyhow::Result<()> {
     let mut report = report::Report::default();
     let starts = if arguments.smoke { 1 } else { 5 };
-    for (database, _folder, filled) in &places {
+    for (database, _folder, filled) in places {
         report.begin(database.name());
         instance::measure(&arguments.keepwell, &filled.config, starts, &mut report)?;
         let instance = instance::Instance::start(&arguments.keepwell, &filled.config)?;
-        let busy = Busy::begin(&runtime, filled);
+        let busy = Busy::begin(runtime, filled);
         visit::measure(&instance, filled, requests, &mut report)?;
-        report.beside(busy.end(&runtime)?);
+        report.beside(busy.end(runtime)?);
         instance.measure_after(&mut report)?;
     }
     if arguments.write {
