@@ -14,6 +14,9 @@ const dayShort = format({ day: "numeric", month: "short" });
 const dayAndYearShort = format({ day: "numeric", month: "short", year: "numeric" });
 const exact = format({ dateStyle: "full", timeStyle: "long" });
 
+// The server is told the zone, for what it makes of whole days.
+document.cookie = `__Host-keepwell-zone=${zone}; path=/; secure; samesite=lax; max-age=31536000`;
+
 function daysAgo(time, now) {
   const midnight = (date) => new Date(date.getFullYear(), date.getMonth(), date.getDate());
   return Math.round((midnight(now) - midnight(time)) / 86_400_000);
@@ -55,6 +58,15 @@ function tellTimes(root) {
     option.textContent = text[0].toUpperCase() + text.slice(1) + option.dataset.about;
     option.title = `${exact.format(time)} (${zone})`;
   }
+}
+
+// Where a time zone is typed, those that the browser knows are offered.
+function offerZones(field) {
+  const list = document.createElement("datalist");
+  list.id = `${field.id}-list`;
+  for (const name of ["UTC", ...Intl.supportedValuesOf("timeZone")]) list.append(new Option(name));
+  field.after(list);
+  field.setAttribute("list", list.id);
 }
 
 // The selection of accounts: how many, of which status, and to how many each entry of the menu applies.
@@ -223,6 +235,7 @@ document.addEventListener("click", async (event) => {
 });
 
 tellTimes(document);
+for (const field of document.querySelectorAll("[data-zones]")) offerZones(field);
 for (const form of document.querySelectorAll("form[data-selection]")) selection(form);
 for (const form of document.querySelectorAll("form[data-picked]")) picking(form);
 for (const part of document.querySelectorAll("[data-live]")) live(part);

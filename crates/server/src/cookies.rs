@@ -1,4 +1,4 @@
-//! The three cookies. All are `__Host-`: no other host, no subdomain and no plain connection can set or read them.
+//! The four cookies. All are `__Host-`: no other host, no subdomain and no plain connection can set or read them.
 //!
 //! Browsers take `Secure` cookies from `http://127.0.0.1` as well, because the loopback is trustworthy to them.
 
@@ -8,7 +8,7 @@ use axum_extra::extract::{
     cookie::{Cookie, SameSite},
 };
 
-use crate::token::Token;
+use crate::{token::Token, zone::Zone};
 
 /// Who is signed in.
 const SESSION: &str = "__Host-keepwell";
@@ -16,6 +16,8 @@ const SESSION: &str = "__Host-keepwell";
 const VISITOR: &str = "__Host-keepwell-visitor";
 /// What the next page says at its top.
 const FLASH: &str = "__Host-keepwell-said";
+/// The reader's time zone. It is the script that sets this one.
+const ZONE: &str = "__Host-keepwell-zone";
 
 /// What a request's cookies say.
 #[derive(Clone, Debug)]
@@ -25,6 +27,7 @@ pub(crate) struct Cookies {
     /// Whether the visitor has to be told who they are.
     pub(crate) is_new_visitor: bool,
     pub(crate) flash: Option<String>,
+    pub(crate) zone: Zone,
 }
 
 impl Cookies {
@@ -37,6 +40,9 @@ impl Cookies {
             is_new_visitor: visitor.is_none(),
             visitor: visitor.unwrap_or_else(Token::random),
             flash: jar.get(FLASH).map(|cookie| cookie.value().to_owned()),
+            zone: jar
+                .get(ZONE)
+                .map_or_else(Zone::utc, |cookie| Zone::read(cookie.value())),
         }
     }
 }

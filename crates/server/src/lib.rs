@@ -39,6 +39,7 @@ mod token;
 mod undo;
 mod users;
 mod words;
+mod zone;
 
 pub use metrics::metrics;
 pub use password::hash as hash_password;

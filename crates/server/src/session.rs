@@ -15,6 +15,7 @@ use crate::{
     flash::Flash,
     page::{NavTask, Sheet, Shell},
     token::Token,
+    zone::Zone,
 };
 
 /// Runs in progress that the navigation counts.
@@ -34,6 +35,8 @@ pub struct Signed {
     pub(crate) csrf: String,
     pub(crate) token_hash: String,
     pub(crate) flash: Option<Flash>,
+    /// By whose clock days begin.
+    pub(crate) zone: Zone,
 }
 
 impl Signed {
@@ -53,6 +56,7 @@ impl Signed {
             csrf: token.form_token(),
             token_hash: token.hash(),
             flash: cookies.flash.as_deref().and_then(Flash::read),
+            zone: cookies.zone.clone(),
         }))
     }
 
@@ -72,6 +76,7 @@ impl Signed {
                 csrf: String::new(),
                 token_hash: String::new(),
                 flash: None,
+                zone: Zone::utc(),
             }
         }))
     }

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use askama::Template;
 use axum::{extract::Query, response::Response};
 use catalog::{Account, AccountKey, Status, TaskId};
-use jiff::{Timestamp, ToSpan, civil::Date, tz::TimeZone};
+use jiff::{ToSpan, civil::Date};
 use model::ItemId;
 use serde::Deserialize;
 use service::RestorePoint;
@@ -21,6 +21,7 @@ use crate::{
     },
     path::Path,
     words::{Outcome, Pill, When, count, noun, service as service_words, size},
+    zone::Zone,
 };
 
 /// Days of the time line.
@@ -195,7 +196,9 @@ pub(crate) async fn show(
         return Err(Problem::NotFound);
     }
     let now = state.clock().now();
-    let until = view.until.parse().unwrap_or_else(|_| day(now));
+    let zone = &signed.zone;
+    let today = zone.day(now);
+    let until = view.until.parse().unwrap_or(today);
     let view = View {
         point: chosen
             .as_ref()
@@ -211,7 +214,7 @@ pub(crate) async fn show(
         },
         _ => (None, None),
     };
-    let oldest = points.last().map(|point| day(point.time));
+    let oldest = points.last().map(|point| zone.day(point.time));
     let mut shell = signed.shell("").await?;
     shell.mark_task(&task.id.to_string());
     let page = Page {
@@ -223,13 +226,13 @@ pub(crate) async fn show(
         status: account.status,
         result: account.last_result.into(),
         can_back_up: account.status == Status::Active,
-        sentence: sentence(&account, &points),
-        span: span(until, !points.is_empty()),
+        sentence: sentence(&account, &points, zone),
+        span: span(until, !points.is_empty(), zone),
         earlier: oldest
             .filter(|oldest| *oldest <= until - DAYS.days())
             .map(|_| at_day(&view, until - DAYS.days()).href(key, "")),
-        later: (until < day(now) && !points.is_empty())
-            .then(|| at_day(&view, (until + DAYS.days()).min(day(now))).href(key, "")),
+        later: (until < today && !points.is_empty())
+            .then(|| at_day(&view, (until + DAYS.days()).min(today)).href(key, "")),
         problem: problem.or(unreadable),
         no_points: match account.status {
             Status::Active => "The first is made by the next run, or with Backup Now.",
@@ -237,9 +240,9 @@ pub(crate) async fn show(
         },
         days: match points.is_empty() {
             true => Vec::new(),
-            false => days(&points, until, chosen.as_ref(), &view, key),
+            false => days(&points, until, chosen.as_ref(), &view, key, zone),
         },
-        times: times(&points, chosen.as_ref(), &view, key),
+        times: times(&points, chosen.as_ref(), &view, key, zone),
         point: chosen.as_ref().map(Point::new),
         browse,
         name: account.name,
@@ -285,10 +288,6 @@ fn told(error: &service::Error) -> String {
         .to_owned()
 }
 
-fn day(time: Timestamp) -> Date {
-    time.to_zoned(TimeZone::UTC).date()
-}
-
 fn at_day(view: &View, until: Date) -> View {
     View {
         until: until.to_string(),
@@ -296,25 +295,27 @@ fn at_day(view: &View, until: Date) -> View {
     }
 }
 
-fn span(until: Date, has_points: bool) -> String {
+fn span(until: Date, has_points: bool, zone: &Zone) -> String {
     if !has_points {
         return String::new();
     }
     let from = until - (DAYS - 1).days();
     format!(
-        "{} to {}",
+        "{} to {}{}",
         from.strftime("%-d %B"),
-        until.strftime("%-d %B %Y")
+        until.strftime("%-d %B %Y"),
+        zone.suffix()
     )
 }
 
-fn sentence(account: &Account, points: &[RestorePoint]) -> String {
+fn sentence(account: &Account, points: &[RestorePoint], zone: &Zone) -> String {
     let mut text = format!("{}.", account.address);
     if let Some(oldest) = points.last() {
         text.push_str(&format!(
-            " {} since {}.",
+            " {} since {}{}.",
             noun(points.len() as u64, "restore point", "restore points"),
-            When(oldest.time).text("%-d %B %Y")
+            zone.day(oldest.time).strftime("%-d %B %Y"),
+            zone.suffix()
         ));
     }
     text
@@ -355,10 +356,11 @@ fn days(
     chosen: Option<&RestorePoint>,
     view: &View,
     key: AccountKey,
+    zone: &Zone,
 ) -> Vec<Day> {
     let mut of_day: HashMap<Date, Vec<&RestorePoint>> = HashMap::new();
     for point in points {
-        of_day.entry(day(point.time)).or_default().push(point);
+        of_day.entry(zone.day(point.time)).or_default().push(point);
     }
     let added = |points: &[&RestorePoint]| -> u64 {
         points.iter().filter_map(|point| point.bytes_added).sum()
@@ -382,7 +384,7 @@ fn days(
                     };
                     view.href(key, "")
                 }),
-                current: chosen.is_some_and(|point| day(point.time) == date),
+                current: chosen.is_some_and(|point| zone.day(point.time) == date),
                 class: format!("h{height}{}", if is_partial { " p" } else { "" }),
                 number: date.day(),
                 words: match (newest, is_partial) {
@@ -401,13 +403,14 @@ fn times(
     chosen: Option<&RestorePoint>,
     view: &View,
     key: AccountKey,
+    zone: &Zone,
 ) -> Vec<Chip> {
     let Some(chosen) = chosen else {
         return Vec::new();
     };
     let of_day = points
         .iter()
-        .filter(|point| day(point.time) == day(chosen.time));
+        .filter(|point| zone.day(point.time) == zone.day(chosen.time));
     let chips = of_day.map(|point| {
         let view = View {
             point: point.snapshot.clone(),

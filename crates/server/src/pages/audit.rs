@@ -7,7 +7,7 @@ use axum::{body::Body, extract::Query, response::Response};
 use bytes::Bytes;
 use catalog::{AccountKey, AuditEntry, AuditFilter, ChainCheck, Organization};
 use futures_util::stream;
-use jiff::{Timestamp, ToSpan, civil::Date, tz::TimeZone};
+use jiff::Timestamp;
 use serde::Deserialize;
 
 use crate::{
@@ -15,6 +15,7 @@ use crate::{
     page::{self, Shell},
     pages::{message::file, runs::Pager},
     words::{When, count, noun},
+    zone::Zone,
 };
 
 /// Entries of a page.
@@ -28,6 +29,8 @@ struct Audit {
     shell: Shell,
     chain: Chain,
     asked: Asked,
+    /// Behind what days are asked for.
+    zone: &'static str,
     error: &'static str,
     people: Vec<Choice>,
     actions: Vec<Choice>,
@@ -76,32 +79,16 @@ pub(crate) struct Asked {
 }
 
 impl Asked {
-    /// Days are those of UTC, the last one included.
-    fn filter(&self) -> Result<AuditFilter, &'static str> {
-        const DAY: &str = "A day is written as 2026-11-22.";
+    fn filter(&self, zone: &Zone) -> Result<AuditFilter, &'static str> {
         let text = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
-        let day = |text: &str, days: i64| -> Result<Option<Timestamp>, &'static str> {
-            if text.is_empty() {
-                return Ok(None);
-            }
-            let day: Date = text.parse().map_err(|_| DAY)?;
-            let day = day.checked_add(days.days()).map_err(|_| DAY)?;
-            let midnight = day.to_zoned(TimeZone::UTC).map_err(|_| DAY)?;
-            Ok(Some(midnight.timestamp()))
-        };
-        let filter = AuditFilter {
+        let (from, until) = zone.days(&self.from, &self.to)?;
+        Ok(AuditFilter {
             actor: text(&self.who),
             action: text(&self.what),
             object: text(&self.account),
-            from: day(&self.from, 0)?,
-            until: day(&self.to, 1)?,
-        };
-        match (filter.from, filter.until) {
-            (Some(from), Some(until)) if from >= until => {
-                Err("The first day is after the last: exchange them.")
-            }
-            _ => Ok(filter),
-        }
+            from,
+            until,
+        })
     }
 
     fn href(&self, page: &str, before: Option<u64>) -> String {
@@ -137,7 +124,7 @@ pub(crate) async fn show(
     Query(asked): Query<Asked>,
 ) -> Result<Response, Problem> {
     let of = &signed.organization;
-    let (filter, error) = match asked.filter() {
+    let (filter, error) = match asked.filter(&signed.zone) {
         Ok(filter) => (filter, ""),
         Err(error) => (AuditFilter::default(), error),
     };
@@ -169,6 +156,7 @@ pub(crate) async fn show(
         shell: signed.shell("audit").await?,
         chain: Chain::new(&check, at),
         error,
+        zone: signed.zone.suffix(),
         people: people(&names, &asked.who),
         actions: choices(of.audit_actions().await?, &asked.what),
         account: account.unwrap_or(&asked.account).clone(),
@@ -232,7 +220,7 @@ pub(crate) async fn csv(
     Query(asked): Query<Asked>,
 ) -> Result<Response, Problem> {
     let filter = asked
-        .filter()
+        .filter(&signed.zone)
         .map_err(|error| Problem::Invalid(error.to_owned()))?;
     signed.note(&state, "exported the audit", "").await?;
     let names = names(&signed.organization).await?;
@@ -371,7 +359,7 @@ mod tests {
             "/audit?what=signed+in&from=2026-02-01&to=2026-02-28&before=5"
         );
         assert_eq!(Asked::default().href("/audit.csv", None), "/audit.csv");
-        let filter = asked.filter();
+        let filter = asked.filter(&Zone::utc());
         let time = |text: &str| text.parse::<Timestamp>().ok();
         assert_eq!(
             filter.map(|filter| (filter.from, filter.until)),
@@ -381,7 +369,7 @@ mod tests {
             to: "2026-01-31".to_owned(),
             ..asked
         };
-        assert!(wrong.filter().is_err());
+        assert!(wrong.filter(&Zone::utc()).is_err());
     }
 
     #[test]

@@ -5,7 +5,6 @@
 use askama::Template;
 use axum::{extract::Query, response::Response};
 use catalog::{AccountKey, TaskId};
-use jiff::{Timestamp, ToSpan, civil::Date, tz::TimeZone};
 use model::ItemId;
 use serde::Deserialize;
 use workload::mail::{Archive, Found, Search};
@@ -19,6 +18,7 @@ use crate::{
     },
     path::Path,
     words::{When, count, noun},
+    zone::Zone,
 };
 
 /// Messages found on a page.
@@ -40,6 +40,8 @@ struct Page {
     point: String,
     as_of: When,
     asked: Asked,
+    /// Behind what days are asked for.
+    zone: &'static str,
     error: String,
     found: Option<Results>,
 }
@@ -75,29 +77,14 @@ impl Asked {
         self.words.trim().is_empty() && self.from.is_empty() && self.to.is_empty()
     }
 
-    fn search(&self) -> Result<Search, &'static str> {
-        const DAY: &str = "A day is written as 2026-11-22.";
-        let midnight = |day: Date| day.to_zoned(TimeZone::UTC).map(|time| time.timestamp());
-        let day = |text: &str, days: i64| -> Result<Option<Timestamp>, &'static str> {
-            if text.is_empty() {
-                return Ok(None);
-            }
-            let day: Date = text.parse().map_err(|_| DAY)?;
-            let day = day.checked_add(days.days()).map_err(|_| DAY)?;
-            midnight(day).map(Some).map_err(|_| DAY)
-        };
-        let search = Search {
+    fn search(&self, zone: &Zone) -> Result<Search, &'static str> {
+        let (from, until) = zone.days(&self.from, &self.to)?;
+        Ok(Search {
             words: self.words.chars().take(WORDS_MAX).collect(),
-            from: day(&self.from, 0)?,
-            until: day(&self.to, 1)?,
+            from,
+            until,
             folder: None,
-        };
-        match (search.from, search.until) {
-            (Some(from), Some(until)) if from >= until => {
-                Err("The first day is after the last: exchange them.")
-            }
-            _ => Ok(search),
-        }
+        })
     }
 
     fn href(&self, account: AccountKey) -> String {
@@ -150,7 +137,7 @@ pub(crate) async fn show(
         ..View::default()
     };
     let (mut found, mut error) = (None, "");
-    match asked.search() {
+    match asked.search(&signed.zone) {
         Err(wrong) => error = wrong,
         Ok(_) if asked.is_empty() => {}
         Ok(search) => {
@@ -172,6 +159,7 @@ pub(crate) async fn show(
         point: point.snapshot.clone(),
         as_of: When(point.time),
         asked,
+        zone: signed.zone.suffix(),
         error: error.to_owned(),
         found,
     };
@@ -256,6 +244,8 @@ fn hits(archive: &Archive, found: Found, key: AccountKey, view: &View) -> Vec<Hi
 
 #[cfg(test)]
 mod tests {
+    use jiff::Timestamp;
+
     use super::*;
 
     #[test]
@@ -265,20 +255,24 @@ mod tests {
             to: to.to_owned(),
             ..Asked::default()
         };
-        let search = asked("2026-02-01", "2026-02-28").search();
+        let search = asked("2026-02-01", "2026-02-28").search(&Zone::utc());
         let time = |text: &str| text.parse::<Timestamp>().ok();
         assert_eq!(
             search.map(|search| (search.from, search.until)),
             Ok((time("2026-02-01T00:00:00Z"), time("2026-03-01T00:00:00Z")))
         );
-        assert!(asked("2026-02-01", "2026-02-01").search().is_ok());
+        assert!(
+            asked("2026-02-01", "2026-02-01")
+                .search(&Zone::utc())
+                .is_ok()
+        );
         for (from, to) in [
             ("2026-02-02", "2026-02-01"),
             ("yesterday", ""),
             ("", "9999-12-31"),
             ("2026-02-30", ""),
         ] {
-            assert!(asked(from, to).search().is_err(), "{from} {to}");
+            assert!(asked(from, to).search(&Zone::utc()).is_err(), "{from} {to}");
         }
     }
 }

@@ -8,7 +8,7 @@ use catalog::{
     RunCause, Status, StatusChange, Task, TaskId,
 };
 use serde::Deserialize;
-use service::{Schedule, TaskSettings, Which};
+use service::{Schedule, SettingsError, TaskSettings, Which};
 
 use crate::{
     Problem, Signed, State,
@@ -126,6 +126,8 @@ struct SettingsForm {
     retain: String,
     retain_error: String,
     schedules: Vec<Choice>,
+    zone: String,
+    zone_error: String,
 }
 
 struct Choice {
@@ -340,7 +342,7 @@ async fn render(
             _ => String::new(),
         },
         health: HealthBar::new(&connection),
-        settings_open: active == 0 || !form.retain_error.is_empty(),
+        settings_open: active == 0 || form.is_wrong(),
         settings_words: summary(&settings),
         settings: form,
         accounts_words: format!("{} active of {}", count(active), count(all)),
@@ -481,7 +483,13 @@ impl SettingsForm {
                 .unwrap_or_default(),
             retain_error: String::new(),
             schedules,
+            zone: settings.zone.clone(),
+            zone_error: String::new(),
         }
+    }
+
+    fn is_wrong(&self) -> bool {
+        !self.retain_error.is_empty() || !self.zone_error.is_empty()
     }
 }
 
@@ -512,7 +520,11 @@ fn summary(settings: &TaskSettings) -> String {
         Some(days) => noun(days.into(), "day", "days"),
     };
     let schedule = schedule_words(&settings.schedule);
-    format!("{schedule}. Auto-archived backups are kept {kept}.")
+    let clock = match settings.schedule {
+        Schedule::Manual => String::new(),
+        _ => format!(", by the clock of {}", settings.zone),
+    };
+    format!("{schedule}{clock}. Auto-archived backups are kept {kept}.")
 }
 
 #[derive(Default, Deserialize)]
@@ -523,6 +535,7 @@ pub(crate) struct SettingsFields {
     activate_new: String,
     retain: String,
     schedule: String,
+    zone: String,
 }
 
 /// Saves the settings.
@@ -554,15 +567,22 @@ pub(crate) async fn save(
             Some((_, _, times)) => Schedule::TimesADay(*times),
             None => old.schedule.clone(),
         },
+        zone: match fields.zone.trim() {
+            "" => old.zone.clone(),
+            zone => zone.to_owned(),
+        },
         ..old
     };
+    let mut form = SettingsForm::new(&settings);
     if days.is_err() {
-        let form = SettingsForm {
-            retain: retain.to_owned(),
-            retain_error: "Enter a whole number of days, or leave it empty to keep them for ever."
-                .to_owned(),
-            ..SettingsForm::new(&settings)
-        };
+        form.retain = retain.to_owned();
+        form.retain_error =
+            "Enter a whole number of days, or leave it empty to keep them for ever.".to_owned();
+    }
+    if let Err(error @ SettingsError::Zone(_)) = settings.check() {
+        form.zone_error = crate::problem::sentence(&error);
+    }
+    if form.is_wrong() {
         return render(&state, &signed, &task, &View::default(), form).await;
     }
     signed
@@ -771,6 +791,27 @@ fn read_view(query: &str) -> View {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_schedule_names_the_clock_it_goes_by() {
+        let check = |schedule, expected: &str| {
+            let settings = TaskSettings {
+                schedule,
+                zone: "Europe/Zurich".to_owned(),
+                retain_archived_days: Some(1),
+                ..TaskSettings::default()
+            };
+            assert_eq!(summary(&settings), expected);
+        };
+        check(
+            Schedule::TimesADay(2),
+            "Twice a day, by the clock of Europe/Zurich. Auto-archived backups are kept 1 day.",
+        );
+        check(
+            Schedule::Manual,
+            "Only with Backup Now. Auto-archived backups are kept 1 day.",
+        );
+    }
 
     #[test]
     fn the_state_of_the_table_comes_back_from_its_address() {

@@ -20,3 +20,4 @@ mod stage;
 mod tokens;
 mod users;
 mod wizard;
+mod zones;

@@ -41,6 +41,8 @@ pub(crate) struct Filled {
     activate_new: Option<String>,
     #[serde(default)]
     retain_days: String,
+    #[serde(default)]
+    zone: String,
 }
 
 pub(crate) async fn show(
@@ -58,6 +60,7 @@ pub(crate) async fn show(
         unlicensed: None,
         activate_new: None,
         retain_days: String::new(),
+        zone: signed.zone.name().to_owned(),
     };
     fill(&signed, &draft, filled, None).await
 }
@@ -130,6 +133,10 @@ fn settings(filled: &Filled) -> Result<TaskSettings, String> {
             days => Some(days.parse().map_err(|_| DAYS.to_owned())?),
         },
         schedule,
+        zone: match filled.zone.trim() {
+            "" => TaskSettings::default().zone,
+            zone => zone.to_owned(),
+        },
         ..TaskSettings::default()
     };
     settings
