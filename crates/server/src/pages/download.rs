@@ -1,6 +1,6 @@
-//! Messages as files: several of them, or a folder with the folders inside, as one ZIP that is made while it is sent.
+//! Messages as files: several of them, a folder with the folders inside, or a whole mailbox, as one ZIP that is made while it is sent.
 //!
-//! In memory is one message at a time and the list of names. A message that cannot be read ends the answer as broken off, so that no browser takes
+//! In memory are one message at a time, what the folder that is sent holds, and the list of names. A message that cannot be read ends the answer as broken off, so that no browser takes
 //! what came until then for a whole file; and a ZIP without its end opens nowhere. Nothing is compressed: most of a mail is so already.
 
 use std::io;
@@ -25,8 +25,8 @@ use crate::{
     words::count,
 };
 
-/// Messages of one ZIP: their names are kept until its end, and whoever wants more restores instead.
-const MESSAGES_MAX: u64 = 20_000;
+/// Messages of one ZIP: their names are kept until its end, some hundred bytes for each, and not every program opens one with 65,536 files or more.
+const MESSAGES_MAX: u64 = 60_000;
 /// Bytes that are ready before the browser has taken them.
 const BUFFER_BYTES: usize = 256 * 1024;
 /// Whoever has too many under way is told to wait so long: the shortest take as long.
@@ -34,21 +34,27 @@ const SLOT_WAIT_S: u64 = 10;
 /// In the ZIP: what is not.
 const MISSING: &str = "Not in this ZIP.txt";
 
-/// What is wanted of a restore point: messages, or a folder.
+/// What is wanted of a restore point: messages, a folder, or everything.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct Wanted {
     point: String,
     message: Vec<String>,
     folder: String,
-    /// `folder` for the folder, else the messages.
+    /// `folder` for the folder, `mailbox` for everything, else the messages.
     what: String,
 }
 
-/// A message, and the folder in the ZIP that it goes into.
-struct Entry {
-    at: MessageRef,
+/// Some messages that go into the same folder of the ZIP.
+struct Part {
+    messages: Messages,
     folder: String,
+}
+
+enum Messages {
+    These(Vec<MessageRef>),
+    /// All of a folder, which is asked for them when it is their turn.
+    Of(ItemId),
 }
 
 /// Makes the ZIP and sends it.
@@ -62,6 +68,7 @@ pub(crate) async fn zip(
     let id = |text: String| ItemId::new(text).map_err(|_| Problem::NotFound);
     let files = match wanted.what.as_str() {
         "folder" => Files::Folder(id(wanted.folder)?),
+        "mailbox" => Files::Mailbox,
         _ => Files::Messages(
             wanted
                 .message
@@ -78,6 +85,7 @@ pub(crate) async fn zip(
 pub(crate) enum Files {
     Messages(Vec<ItemId>),
     Folder(ItemId),
+    Mailbox,
 }
 
 /// A ZIP in the making.
@@ -104,18 +112,23 @@ pub(crate) async fn begin(
     let organization = signed.organization.id();
     let archive = state.service().archive(organization, row.key, Some(point));
     let archive = archive.await?;
-    let (entries, name, object) = match files {
+    let (parts, name, object) = match files {
         Files::Folder(id) => {
             let top = archive.folders().iter().find(|folder| folder.id == id);
             let top = top.ok_or(Problem::NotFound)?;
-            let entries = of_folder(&archive, top).await?;
+            let parts = of_folders(&archive, &archive.below(top), Some(top))?;
             let name = format!("{} {}", row.name, top.display_name);
-            (entries, name, top.id.to_string())
+            (parts, name, top.id.to_string())
+        }
+        Files::Mailbox => {
+            let all: Vec<_> = archive.folders().iter().collect();
+            let parts = of_folders(&archive, &all, None)?;
+            (parts, row.name.clone(), "the whole mailbox".to_owned())
         }
         Files::Messages(ids) => {
-            let entries = of_messages(&archive, &ids).await?;
+            let parts = vec![of_messages(&archive, &ids).await?];
             let ids: Vec<_> = ids.iter().map(ItemId::as_str).collect();
-            (entries, row.name.clone(), ids.join(" "))
+            (parts, row.name.clone(), ids.join(" "))
         }
     };
     signed
@@ -127,7 +140,7 @@ pub(crate) async fn begin(
         .await?;
     let (writer, reader) = tokio::io::duplex(BUFFER_BYTES);
     let work = async move {
-        let written = write(archive, entries, writer).await;
+        let written = write(archive, parts, writer).await;
         drop(slot);
         written
     };
@@ -145,72 +158,75 @@ pub(crate) async fn begin(
     Ok(Zipped { name, body })
 }
 
-async fn of_messages(archive: &Archive, ids: &[ItemId]) -> Result<Vec<Entry>, Problem> {
-    let mut entries = Vec::new();
+async fn of_messages(archive: &Archive, ids: &[ItemId]) -> Result<Part, Problem> {
+    let mut found = Vec::new();
     for id in ids {
-        let at = archive.find(id).await?.ok_or(Problem::NotFound)?;
-        entries.push(Entry {
-            at,
-            folder: String::new(),
-        });
+        found.push(archive.find(id).await?.ok_or(Problem::NotFound)?);
     }
-    Ok(entries)
+    Ok(Part {
+        messages: Messages::These(found),
+        folder: String::new(),
+    })
 }
 
-async fn of_folder(archive: &Archive, top: &Folder) -> Result<Vec<Entry>, Problem> {
-    let folders = archive.below(top);
+/// Some folders as they lie below the one that `top` is in, or all below the root of the mailbox.
+fn of_folders(
+    archive: &Archive,
+    folders: &[&Folder],
+    top: Option<&Folder>,
+) -> Result<Vec<Part>, Problem> {
     let messages: u64 = folders.iter().map(|folder| folder.messages).sum();
     if messages > MESSAGES_MAX {
+        let (what, instead) = match top {
+            Some(_) => ("The folder", "Download the folders inside one by one"),
+            None => ("The mailbox", "Download its folders one by one"),
+        };
         return Err(Problem::Conflict(format!(
-            "The folder has {} messages, and one download holds {} at most. Download the folders inside one by one, or restore it.",
+            "{what} has {} messages, and one download holds {} at most. {instead}, or restore it.",
             count(messages),
             count(MESSAGES_MAX)
         )));
     }
     let paths = archive.paths();
-    let above = |id: &ItemId| {
-        paths
-            .iter()
-            .find(|(one, _)| one == id)
-            .map_or(0, |(_, path)| path.len())
+    let path_of = |id: &ItemId| {
+        let found = paths.iter().find(|(one, _)| one == id);
+        found.map_or(&[][..], |(_, path)| path)
     };
-    let kept = above(&top.id).saturating_sub(1);
-    let mut entries = Vec::new();
-    for folder in folders {
-        let names = paths.iter().find(|(id, _)| *id == folder.id);
-        let names = names.map(|(_, path)| &path[kept.min(path.len())..]);
-        let folder_in_zip: String = names
-            .unwrap_or_default()
-            .iter()
-            .map(|name| format!("{}/", plain(name)))
-            .collect();
-        for at in archive.messages(&folder.id).await? {
-            entries.push(Entry {
-                at,
-                folder: folder_in_zip.clone(),
-            });
+    let kept = top.map_or(0, |top| path_of(&top.id).len().saturating_sub(1));
+    let parts = folders.iter().map(|folder| {
+        let names = path_of(&folder.id);
+        let names = names[kept.min(names.len())..].iter();
+        Part {
+            messages: Messages::Of(folder.id.clone()),
+            folder: names.map(|name| format!("{}/", plain(name))).collect(),
         }
-    }
-    Ok(entries)
+    });
+    Ok(parts.collect())
 }
 
 /// Writes the ZIP to its end, or breaks off.
-async fn write(archive: Archive, entries: Vec<Entry>, writer: DuplexStream) -> io::Result<()> {
+async fn write(archive: Archive, parts: Vec<Part>, writer: DuplexStream) -> io::Result<()> {
     let mut zip = Zip {
         writer: ZipFileWriter::with_tokio(writer),
         names: Names::default(),
     };
     let mut missing = String::new();
-    for entry in entries {
-        let message = archive.message(&entry.at).await.map_err(io::Error::other)?;
-        let headline = Headline::of(&message.json);
-        if message.has_mime {
-            zip.add(&entry.folder, &headline, &message.mime).await?;
-        } else {
-            let time = headline.received.map(|time| time.to_string());
-            let subject = plain(&headline.subject);
-            let time = time.unwrap_or_default();
-            missing.push_str(&format!("{}{subject}\t{time}\r\n", entry.folder));
+    for Part { messages, folder } in parts {
+        let messages = match messages {
+            Messages::These(messages) => messages,
+            Messages::Of(id) => archive.messages(&id).await.map_err(io::Error::other)?,
+        };
+        for at in messages {
+            let message = archive.message(&at).await.map_err(io::Error::other)?;
+            let headline = Headline::of(&message.json);
+            if message.has_mime {
+                zip.add(&folder, &headline, &message.mime).await?;
+            } else {
+                let time = headline.received.map(|time| time.to_string());
+                let subject = plain(&headline.subject);
+                let time = time.unwrap_or_default();
+                missing.push_str(&format!("{folder}{subject}\t{time}\r\n"));
+            }
         }
     }
     if !missing.is_empty() {

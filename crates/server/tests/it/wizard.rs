@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use catalog::Health;
 use emulator::{Account, DirectoryRole, Running};
+use jiff::Timestamp;
 use model::{Clock, SystemClock};
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
@@ -727,19 +728,11 @@ async fn a_connection_is_authenticated_again() {
     let connection = tenant.organization.connections().await.unwrap()[0].id;
     let page = format!("/connections/{connection}");
     assert!(walker.browser.get(&page).await.has("Connected"));
-    let fields = [("csrf", walker.csrf.as_str())];
-    let answer = walker
-        .browser
-        .post(&format!("{page}/authenticate"), &fields)
-        .await;
-    walker.draft = answer
-        .location()
-        .strip_suffix("/authenticate")
-        .unwrap()
-        .to_owned();
-    let left = walker
-        .authenticate(&[("proof", "kept"), ("secret", "")])
-        .await;
+    // One click, and the browser is on its way.
+    let again = format!("{page}/authenticate");
+    let csrf = walker.csrf.clone();
+    let left = walker.browser.post(&again, &[("csrf", &csrf)]).await;
+    assert_eq!(left.status, 200, "{}", left.text);
     let (_, rest) = left.text.split_once("id=\"continue\" href=\"").unwrap();
     let url = unescape(rest.split('"').next().unwrap());
     let back = walker.at_microsoft(&url, &administrator, "accept").await;
@@ -747,17 +740,37 @@ async fn a_connection_is_authenticated_again() {
     let back = walker
         .at_microsoft(&consent, &administrator, "accept")
         .await;
-    assert_eq!(
-        walker.browser.get(&back).await.location(),
-        walker.path("checking")
-    );
-    assert_eq!(
-        walker
-            .browser
-            .get(&walker.path("checking"))
-            .await
-            .location(),
-        page
-    );
+    let to = walker.browser.get(&back).await.location().to_owned();
+    walker.draft = to.strip_suffix("/checking").unwrap().to_owned();
+    assert_eq!(walker.browser.get(&to).await.location(), page);
     assert_eq!(tenant.organization.connections().await.unwrap().len(), 1);
+
+    // Another app or credential is entered first.
+    let fields = [("csrf", csrf.as_str()), ("change", "yes")];
+    let change = walker.browser.post(&again, &fields).await;
+    walker.draft = change
+        .location()
+        .strip_suffix("/authenticate")
+        .unwrap()
+        .to_owned();
+    let left = walker
+        .authenticate(&[("proof", "kept"), ("secret", "")])
+        .await;
+    assert!(left.has("Continue to Microsoft"), "{}", left.text);
+
+    // So is one in place of what Microsoft does not take any more.
+    let detail = "the client secret has expired: make a new one and authenticate again";
+    let of = &tenant.organization;
+    let row = of.connection(connection).await.unwrap();
+    of.set_health(
+        connection,
+        &row.credential,
+        Health::Disconnected,
+        detail,
+        Timestamp::UNIX_EPOCH,
+    )
+    .await
+    .unwrap();
+    let to = walker.browser.post(&again, &[("csrf", &csrf)]).await;
+    assert!(to.location().ends_with("/authenticate"), "{to:?}");
 }

@@ -10,7 +10,7 @@ use axum::{
     },
     response::{IntoResponse, Redirect, Response},
 };
-use catalog::ConnectionId;
+use catalog::{Connection, ConnectionId, Health};
 use graph::Walk;
 use serde::Deserialize;
 use service::{Credential, Permission, needed};
@@ -117,29 +117,34 @@ pub(crate) async fn authenticate(
         draft.secret = Zeroizing::new(filled.secret.trim().to_owned());
     }
     draft.problem = None;
-    let (tenant, client_id) = app(&state, &draft);
+    leave(&state, &signed, draft).await
+}
+
+/// Sends the browser to Microsoft, if what was typed can be.
+async fn leave(state: &State, signed: &Signed, draft: Draft) -> Result<Response, Problem> {
+    let (tenant, client_id) = app(state, &draft);
     let elapsed = state.clock().elapsed();
-    state.drafts().keep(&signed, draft.clone(), elapsed);
-    let begun = match objection(&state, &draft) {
+    state.drafts().keep(signed, draft.clone(), elapsed);
+    let begun = match objection(state, &draft) {
         Some(problem) => Err(problem),
         None => Walk::begin(
             state.service().cloud(),
             &tenant,
             &client_id,
-            &redirect_uri(&state),
+            &redirect_uri(state),
         )
         .map_err(|_| "Enter the tenant's id or its domain, as contoso.com.".to_owned()),
     };
     let (walk, to) = match begun {
         Ok(begun) => begun,
         Err(problem) => {
-            let page = fill(&state, &signed, &draft, Some(problem)).await?;
+            let page = fill(state, signed, &draft, Some(problem)).await?;
             return Ok((StatusCode::UNPROCESSABLE_ENTITY, page).into_response());
         }
     };
     state
         .drafts()
-        .leave(&signed, &draft.id, Leg::SignIn(walk), elapsed);
+        .leave(signed, &draft.id, Leg::SignIn(walk), elapsed);
     // A page in between: as the answer to a form, a redirect to Microsoft would need `form-action` to allow whatever hosts Microsoft sends people on to.
     Ok(page::html(&Leave {
         shell: signed.shell("").await?,
@@ -148,21 +153,40 @@ pub(crate) async fn authenticate(
     }))
 }
 
-/// Authenticates a connection again: the same app and tenant, and a credential as good as the last.
+#[derive(Deserialize)]
+pub(crate) struct Again {
+    /// Not empty: the app or its credential is to be another one.
+    #[serde(default)]
+    change: String,
+}
+
+/// Authenticates a connection again: straight to Microsoft with the same app and the credential that it has, unless something has to be entered first.
 pub(crate) async fn again(
     state: State,
     signed: Signed,
     Path(id): Path<ConnectionId>,
+    Form(asked): Form<Again>,
 ) -> Result<Response, Problem> {
     let connection = signed.organization.connection(id).await?;
+    let is_useless = is_useless(&connection);
     let mut draft = Draft::new(Aim::Connection(id), connection.service);
     draft.tenant = connection.tenant.to_string();
     draft.client_id = connection.client_id;
     draft.proof = Proof::Kept;
     draft.connection = Some(id);
+    if asked.change.is_empty() && !is_useless {
+        return leave(&state, &signed, draft).await;
+    }
     let to = step(&draft, "authenticate");
     state.drafts().keep(&signed, draft, state.clock().elapsed());
     Ok(Redirect::to(&to).into_response())
+}
+
+/// Whether Microsoft refuses the credential itself, or the app, so that consenting once more would not help.
+fn is_useless(connection: &Connection) -> bool {
+    let said = ["client secret", "certificate", "not in the tenant"];
+    let detail = &connection.health_detail;
+    connection.health == Health::Disconnected && said.iter().any(|said| detail.contains(said))
 }
 
 /// Where Microsoft is to send people back to.
