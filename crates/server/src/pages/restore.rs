@@ -486,10 +486,19 @@ async fn review(
         point: When(point.time),
         is_other: target.key != key,
         to: format!("{} ({})", target.name, target.address),
-        place: match in_place {
-            true => "The folders where they were. A folder that is gone is made again.",
-            false => {
-                "A new folder, named “Restored” with the date and time, and in it the folders as they were."
+        place: match (in_place, answers.what.as_str(), items) {
+            (true, "messages", 1) => {
+                "The folder where it was. A folder that is gone is made again."
+            }
+            (true, ..) => "The folders where they were. A folder that is gone is made again.",
+            (false, "messages", 1) => {
+                "A new folder, named “Restored” with the date and time in UTC, and directly in it the message."
+            }
+            (false, "messages", _) => {
+                "A new folder, named “Restored” with the date and time in UTC, and directly in it the messages, whichever folders they were in."
+            }
+            (false, ..) => {
+                "A new folder, named “Restored” with the date and time in UTC, and in it the folders as they were."
             }
         },
         left_alone: match in_place {

@@ -477,6 +477,41 @@ async fn a_restore_form_that_is_sent_twice_begins_one_restore() {
     assert_eq!(runs.await.unwrap().len(), 1);
 }
 
+/// The review says where things will lie: only folders come back as folders.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_review_of_a_restore_says_where_it_lies_afterwards() {
+    let backed = Backed::with(&[mail(1, "Hello"), mail(2, "Lunch")]).await;
+    let form = backed.form("messages").await;
+    let review = async |what: &str, messages: usize| {
+        let mut fields: Vec<_> = Vec::new();
+        let mut left = messages;
+        for (name, value) in &form {
+            let is_wanted = match name.as_str() {
+                "what" => false,
+                "message" if left == 0 => false,
+                "message" => {
+                    left -= 1;
+                    true
+                }
+                _ => true,
+            };
+            if is_wanted {
+                fields.push((name.as_str(), value.as_str()));
+            }
+        }
+        fields.extend([("what", what), ("step", "review")]);
+        backed.browser.post(&backed.path("/restore"), &fields).await
+    };
+    let check = async |what, messages, expected: &str| {
+        let page = review(what, messages).await;
+        assert!(page.has(expected), "{what} {messages}: {}", page.text);
+    };
+    check("messages", 1, "directly in it the message.").await;
+    check("messages", 2, "directly in it the messages, whichever").await;
+    check("folder", 0, "in it the folders as they were.").await;
+    check("mailbox", 0, "in it the folders as they were.").await;
+}
+
 /// The same for programs, by a header.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_restore_with_a_key_that_a_program_sends_twice_is_one() {
