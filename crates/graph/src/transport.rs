@@ -114,7 +114,7 @@ impl Transport {
             .acquire()
             .await
             .expect("the semaphore of a transport is never closed");
-        let _busy = self.clock.busy();
+        let _busy = self.clock.busy("an exchange with Microsoft");
         let mut request = self
             .http
             .request(outgoing.method.clone(), outgoing.url)

@@ -25,8 +25,9 @@ pub trait Clock: Debug + Send + Sync {
     /// Waits for `span`.
     fn sleep(&self, span: Duration) -> Sleep<'_>;
 
-    /// Declares that work is under way (a request in flight), during which a simulated clock must stand still. A real clock ignores it.
-    fn busy(&self) -> Busy {
+    /// Declares that work is under way (a request in flight), during which a simulated clock must stand still. A real clock ignores it. `what` is
+    /// for people who look for the reason why time does not go on.
+    fn busy(&self, _what: &'static str) -> Busy {
         Busy::idle()
     }
 }

@@ -3,20 +3,25 @@
 //! Time stands still while any [`Busy`] guard is held. When none has been held or released for a moment of real time, and somebody sleeps, the
 //! clock jumps to the earliest deadline. Waits therefore cost about a millisecond each whatever their length, and two parties that share the
 //! clock (the client and the emulator) agree on every window. It does not model how long work takes: work costs no simulated time, unless
-//! somebody says how much by [`SimulatedClock::sleep_on_behalf`].
+//! somebody says how much by [`SimulatedClock::sleep_on_behalf`]. When nothing happens for minutes, somebody is busy who will never end, or a sleeper
+//! is first who is not polled: then whoever sleeps panics and says who.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use jiff::{SignedDuration, Timestamp};
+use tokio::time::Instant;
 
 use crate::clock::{Busy, Clock, Sleep};
 
 /// Real time for which nothing may have happened before the clock jumps: long enough for a task to go from one request to its next.
 const QUIET: Duration = Duration::from_millis(1);
+
+/// Real time for which nothing may have happened while somebody sleeps: longer than the silence after which a request is given up.
+const STANDSTILL: Duration = Duration::from_secs(300);
 
 /// See the module's text. Clones share one time.
 #[derive(Clone, Debug)]
@@ -26,8 +31,12 @@ pub struct SimulatedClock(Arc<Mutex<State>>);
 struct State {
     start: Timestamp,
     elapsed: Duration,
-    /// Work under way, less what only waits for its time to come.
-    busy: isize,
+    /// Work under way, by what it is.
+    work: BTreeMap<&'static str, usize>,
+    /// How much of it only waits for its time to come.
+    waiting: usize,
+    /// See [`STANDSTILL`].
+    patience: Duration,
     /// Counts starts and ends of work, so that a sleeper sees whether anything happened while it looked away.
     events: u64,
     next_sleeper: u64,
@@ -41,7 +50,9 @@ impl SimulatedClock {
         Self(Arc::new(Mutex::new(State {
             start,
             elapsed: Duration::ZERO,
-            busy: 0,
+            work: BTreeMap::new(),
+            waiting: 0,
+            patience: STANDSTILL,
             events: 0,
             next_sleeper: 0,
             sleepers: BTreeSet::new(),
@@ -65,9 +76,9 @@ impl SimulatedClock {
     /// Waits on behalf of somebody who is [busy](Clock::busy): the time may pass, although they are not done. A service that takes its time to
     /// answer a request waits so.
     pub async fn sleep_on_behalf(&self, span: Duration) {
-        self.state().busy -= 1;
+        self.state().waiting += 1;
         let clock = self.clone();
-        let _working = Busy::until_dropped(move || clock.state().busy += 1);
+        let _working = Busy::until_dropped(move || clock.state().waiting -= 1);
         self.sleep(span).await;
     }
 
@@ -93,25 +104,42 @@ impl Clock for SimulatedClock {
     fn sleep(&self, span: Duration) -> Sleep<'_> {
         Box::pin(async move {
             let sleeper = Sleeper::register(self, span);
+            let mut happened = (self.state().events, Instant::now());
             while !sleeper.is_due() {
                 let before = self.state().events;
+                if before != happened.0 {
+                    happened = (before, Instant::now());
+                }
+                self.state().notice_standstill(happened.1.elapsed());
                 tokio::time::sleep(QUIET).await;
                 sleeper.jump_if_quiet_since(before);
             }
         })
     }
 
-    fn busy(&self) -> Busy {
+    fn busy(&self, what: &'static str) -> Busy {
         let mut state = self.state();
-        state.busy += 1;
+        *state.work.entry(what).or_default() += 1;
         state.events += 1;
         drop(state);
         let clock = self.clone();
         Busy::until_dropped(move || {
             let mut state = clock.state();
-            state.busy -= 1;
+            *state.work.entry(what).or_default() -= 1;
             state.events += 1;
         })
+    }
+}
+
+impl State {
+    /// Whether nobody works who does not only wait.
+    fn is_idle(&self) -> bool {
+        self.work.values().sum::<usize>() == self.waiting
+    }
+
+    /// Panics when nothing has happened for too long.
+    fn notice_standstill(&self, still: Duration) {
+        assert!(still < self.patience, "time stands still: {self:?}");
     }
 }
 
@@ -136,7 +164,7 @@ impl<'a> Sleeper<'a> {
 
     fn jump_if_quiet_since(&self, events: u64) {
         let mut state = self.clock.state();
-        if state.busy == 0
+        if state.is_idle()
             && state.events == events
             && state.sleepers.first() == Some(&self.key)
             && state.elapsed < self.key.0
@@ -193,7 +221,7 @@ mod tests {
     )]
     async fn time_stands_still_while_somebody_is_busy() {
         let clock = clock();
-        let busy = clock.busy();
+        let busy = clock.busy("a test");
         let waiting = tokio::spawn({
             let clock = clock.clone();
             async move { clock.sleep(Duration::from_secs(5)).await }
@@ -213,13 +241,22 @@ mod tests {
         let asked = |seconds: u64| {
             let clock = clock.clone();
             async move {
-                let _busy = clock.busy();
+                let _busy = clock.busy("a test");
                 clock.sleep_on_behalf(Duration::from_secs(seconds)).await;
                 clock.elapsed().as_secs()
             }
         };
         assert_eq!(tokio::join!(asked(3), asked(1), asked(2)), (3, 1, 2));
-        assert_eq!(clock.state().busy, 0);
+        assert_eq!(clock.state().work["a test"], 0);
+    }
+
+    #[tokio::test]
+    #[should_panic(expected = "\"somebody who never ends\": 1")]
+    async fn a_standstill_is_told_with_who_causes_it() {
+        let clock = clock();
+        clock.state().patience = 20 * QUIET;
+        let _busy = clock.busy("somebody who never ends");
+        clock.sleep(Duration::from_secs(1)).await;
     }
 
     #[tokio::test]

@@ -222,7 +222,7 @@ impl Draft {
     }
 
     async fn try_commit(&mut self, meta: SnapshotMeta) -> Result<Option<SnapshotId>> {
-        let _busy = self.inner.options.clock.busy();
+        let _busy = self.inner.options.clock.busy("a commit");
         let packer = Arc::clone(&self.reading.packer);
         packer.idle().await?;
         let (tree, _) = self.root.save(&packer).await?;

@@ -65,7 +65,7 @@ async fn a_clock_that_is_set_back_within_a_wait_does_not_prolong_it() {
     let scope = mailbox("u");
     let asking = client.send(&scope, Request::get("/users/u/messages"));
     let setting_back = async {
-        let busy = server.clock.busy();
+        let busy = server.clock.busy("a test");
         while client.waiting().is_empty() {
             tokio::task::yield_now().await;
         }

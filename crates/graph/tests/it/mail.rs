@@ -447,7 +447,7 @@ async fn a_throttled_tenant_leaves_a_healthy_one_alone() {
     let healthy = Bench::start_beside(clock.clone(), governor.clone(), healthy).await;
     assert_ne!(sick.emulator.tenant_id, healthy.emulator.tenant_id);
     let begun = clock.elapsed();
-    let busy = clock.busy();
+    let busy = clock.busy("a test");
     let beside = async {
         while governor.waiting().is_empty() {
             tokio::task::yield_now().await;

@@ -67,7 +67,7 @@ async fn the_gate_closes_for_the_whole_mailbox_and_for_nobody_else() {
                 .await
         }
     });
-    let busy = server.clock.busy();
+    let busy = server.clock.busy("a test");
     while client.waiting().is_empty() {
         tokio::task::yield_now().await;
     }
@@ -145,7 +145,7 @@ async fn a_throttled_tenant_does_not_slow_a_healthy_one() {
         .expect("good options")
     };
     let (one, other) = (client(&sick, "sick"), client(&healthy, "healthy"));
-    let _busy = clock.busy();
+    let _busy = clock.busy("a test");
     let held = tokio::spawn({
         let one = one.clone();
         async move {
@@ -280,7 +280,7 @@ async fn every_cause_of_waiting_is_told() {
             ask().await.expect("an answer");
             ask().await.expect("an answer");
         };
-        let busy = server.clock.busy();
+        let busy = server.clock.busy("a test");
         let waiting = tokio::select! {
             waiting = looking => waiting,
             () = asking => panic!("nobody waited for {expected}"),
@@ -329,7 +329,7 @@ async fn a_wait_for_entra_is_told() {
     })
     .await;
     let client = server.client();
-    let busy = server.clock.busy();
+    let busy = server.clock.busy("a test");
     let asking = tokio::spawn({
         let client = client.clone();
         async move {

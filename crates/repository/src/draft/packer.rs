@@ -99,7 +99,7 @@ impl Packer {
         // Its turn comes in a task of its own: a caller that has got it and is not polled, because another blob is awaited, would keep it.
         let operation = tokio::spawn(async move {
             let packer = &under_way.0;
-            let _busy = packer.inner.options.clock.busy();
+            let _busy = packer.inner.options.clock.busy("storing a blob");
             let turn = packer.operations.acquire().await;
             let outcome = match turn {
                 Ok(_turn) => packer.store_now(purpose, plain).await,

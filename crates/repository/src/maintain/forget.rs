@@ -28,7 +28,7 @@ impl Repository {
     /// Errors with [`Error::LastSnapshot`], and removes none, when no other snapshot that can be read would be left; with [`Error::Locked`] when
     /// somebody is at work.
     pub async fn forget(&self, ids: &[SnapshotId]) -> Result<Forgotten> {
-        let _busy = self.0.options.clock.busy();
+        let _busy = self.0.options.clock.busy("forgetting snapshots");
         let lock = self.0.locksmith().acquire(Mode::Exclusive).await?;
         let outcome = self.forget_locked(&lock, ids, true).await;
         lock.release().await?;
@@ -37,7 +37,7 @@ impl Repository {
 
     /// Removes every snapshot, also those that cannot be read.
     pub async fn forget_all(&self) -> Result<Forgotten> {
-        let _busy = self.0.options.clock.busy();
+        let _busy = self.0.options.clock.busy("forgetting snapshots");
         let lock = self.0.locksmith().acquire(Mode::Exclusive).await?;
         let listed = self.0.storage.list(ObjectKind::Snapshot).await?;
         let all: Vec<_> = listed.into_iter().map(|listed| listed.id.into()).collect();

@@ -119,7 +119,7 @@ impl Repository {
         options: PruneOptions,
         progress: impl FnMut(Progress) + Send,
     ) -> Result<PruneReport> {
-        let _busy = self.0.options.clock.busy();
+        let _busy = self.0.options.clock.busy("a prune");
         if options.dry_run {
             let mut run = Run::begin(self, options).await?;
             let plan = run.plan()?;

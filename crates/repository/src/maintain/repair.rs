@@ -111,7 +111,7 @@ impl Repository {
         options: RepairOptions,
         progress: impl FnMut(Progress) + Send,
     ) -> Result<RepairReport> {
-        let _busy = self.0.options.clock.busy();
+        let _busy = self.0.options.clock.busy("a repair");
         if options.dry_run {
             return Repair::new(self).run(None, progress).await;
         }
