@@ -10,7 +10,7 @@ use rand::{Rng, RngExt, SeedableRng, rngs::StdRng};
 
 mod mails;
 
-pub(crate) use mails::mails;
+pub(crate) use mails::{mails, short_mails};
 
 /// Files in one folder, as the product keeps directories.
 const FILES_PER_FOLDER: usize = 500;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use model::{Clock, SystemClock};
+use tokio_util::sync::CancellationToken;
 
 /// Whoever asked a process to end kills it after some ten seconds, so the locks have this long to disappear.
 const LOCKS_WAIT_MAX: Duration = Duration::from_secs(6);
@@ -25,6 +26,23 @@ pub(crate) fn listen() -> std::io::Result<impl Future<Output = std::io::Result<(
     }
     #[cfg(not(unix))]
     Ok(tokio::signal::ctrl_c())
+}
+
+/// Waits for `end`, what [`listen`] gave, and then stops what hears of `stop`; or until that has stopped by itself.
+///
+/// # Errors
+/// When the signal cannot be awaited.
+pub(crate) async fn told_or_stopped(
+    end: impl Future<Output = std::io::Result<()>>,
+    stop: &CancellationToken,
+) -> std::io::Result<()> {
+    tokio::select! {
+        ended = end => {
+            stop.cancel();
+            ended
+        }
+        () = stop.cancelled() => Ok(()),
+    }
 }
 
 /// Works until it is done or the process is to end. Then the work is dropped where it is, which harms no repository, and its locks are removed.

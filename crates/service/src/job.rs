@@ -196,14 +196,13 @@ async fn back_up(service: &Service, claim: &Claim, meter: &Meter) -> Result<Done
         ..JobReport::default()
     };
     let mut accepted = None;
+    let wants_lists = wants_lists(&of, claim).await;
     if let Some(id) = outcome.snapshot {
         let archive = restore::archive(setting, &account, Some(id)).await?;
         let (items, size_bytes) = archive.totals().await.map_err(unreadable)?;
         (job.items, job.size_bytes) = (items, size_bytes);
         accepted = Some((id.to_string(), items, size_bytes));
-        if wants_lists(&of, claim).await
-            && let Err(error) = archive.make_lists(&meter.mail).await
-        {
+        if wants_lists && let Err(error) = archive.make_lists(&meter.mail).await {
             // Pages and searches do without.
             tracing::warn!(error = %error, "the lists of an account could not be made");
         }
@@ -214,9 +213,7 @@ async fn back_up(service: &Service, claim: &Claim, meter: &Meter) -> Result<Done
             .enter_restore_points(claim.organization, &vault, &row)
             .await?;
     }
-    if !wants_lists(&of, claim).await
-        && let Err(error) = vault.forget_lists(&account.id)
-    {
+    if !wants_lists && let Err(error) = vault.forget_lists(&account.id) {
         tracing::warn!(error = %error, "the lists of an account could not be removed");
     }
     let result = match &report.stopped {

@@ -14,6 +14,22 @@ const ONE_WORD_IN: usize = 4;
 /// Made-up mails when there is no corpus: about as long as the real ones.
 const MADE_UP_BYTES: std::ops::Range<usize> = 1_000..9_000;
 
+/// The text of a short mail.
+const SHORT_BYTES: usize = 400;
+
+/// Writes so many mails of some 500 bytes, each to somebody and with a subject of its own.
+pub(crate) fn short_mails(folder: &Path, count: usize) -> anyhow::Result<()> {
+    for number in 0..count {
+        let mut content = format!(
+            "From: a@example.com\r\nTo: b@example.com\r\nSubject: number {number}\r\nMessage-ID: <{number}@example.com>\r\n\r\n"
+        )
+        .into_bytes();
+        text(&mut content, SHORT_BYTES, &mut random(number));
+        write(&place(folder, number, "eml"), &content)?;
+    }
+    Ok(())
+}
+
 /// Writes so many mails, and tells what they are.
 pub(crate) fn mails(folder: &Path, count: usize) -> anyhow::Result<&'static str> {
     let Some(corpus) = testkit::shared::path(CORPUS) else {

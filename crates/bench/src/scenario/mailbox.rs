@@ -1,7 +1,5 @@
 //! A mailbox of half a million short messages end to end: what the engine keeps in memory of each while it goes through them.
 
-use std::fs;
-
 use super::{
     Stage,
     account::{account, start},
@@ -13,25 +11,11 @@ use crate::{
 };
 
 const MESSAGES: usize = 500_000;
-const TEXT_BYTES: usize = 400;
-/// So many files in a folder of the disk.
-const FILES_IN_A_FOLDER: usize = 5_000;
 
 pub(super) fn run(stage: &Stage, report: &mut Report) -> anyhow::Result<()> {
     let messages = stage.scaled(MESSAGES);
     let mails = stage.folder.join("mails");
-    for number in 0..messages {
-        let folder = mails.join(format!("{:03}", number / FILES_IN_A_FOLDER));
-        if number % FILES_IN_A_FOLDER == 0 {
-            fs::create_dir_all(&folder)?;
-        }
-        let mut content = format!(
-            "From: a@example.com\r\nTo: b@example.com\r\nSubject: number {number}\r\nMessage-ID: <{number}@example.com>\r\n\r\n"
-        )
-        .into_bytes();
-        corpus::text(&mut content, TEXT_BYTES, &mut corpus::random(number));
-        fs::write(folder.join(format!("{number}.eml")), content)?;
-    }
+    corpus::short_mails(&mails, messages)?;
     let runtime = tokio::runtime::Runtime::new()?;
     let emulator = start(&runtime, &mails)?;
     let data = stage.folder.join("data");

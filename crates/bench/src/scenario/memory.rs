@@ -13,7 +13,7 @@ const FILE_BYTES: usize = 20_000_000_000;
 
 /// What a company's largest repository may come to.
 const BLOBS: usize = 10_000_000;
-/// What the index may take in memory, and what finds the blobs without it does not.
+/// What a blob may take in the index in memory.
 const INDEX_BYTES_A_BLOB: f64 = 60.0;
 
 pub(super) fn run(stage: &Stage, report: &mut Report) -> anyhow::Result<()> {

@@ -64,15 +64,6 @@ pub(crate) async fn serve(file: &Path) -> anyhow::Result<Verdict> {
         stop.cancel();
         served
     };
-    let asked = async {
-        tokio::select! {
-            ended = end => {
-                stop.cancel();
-                ended
-            }
-            () = stop.cancelled() => Ok(()),
-        }
-    };
     // People come first: what backs up has threads of its own, which stand back.
     let background = Background::start().context("no threads could be started")?;
     let work = {
@@ -89,7 +80,8 @@ pub(crate) async fn serve(file: &Path) -> anyhow::Result<Verdict> {
             worked
         }
     };
-    let (served, worked, ended) = tokio::join!(console, work, asked);
+    let (served, worked, ended) =
+        tokio::join!(console, work, interrupt::told_or_stopped(end, &stop));
     background.end().await?;
     served.context("the console could not be served")?;
     worked?;
@@ -122,16 +114,11 @@ pub(crate) async fn worker(file: &Path) -> anyhow::Result<Verdict> {
         stop.cancel();
         served
     };
-    let asked = async {
-        tokio::select! {
-            ended = end => {
-                stop.cancel();
-                ended
-            }
-            () = stop.cancelled() => Ok(()),
-        }
-    };
-    let (served, (), ended) = tokio::join!(watched, service.work(stop.clone()), asked);
+    let (served, (), ended) = tokio::join!(
+        watched,
+        service.work(stop.clone()),
+        interrupt::told_or_stopped(end, &stop)
+    );
     served.context("the metrics could not be served")?;
     ended.context("the signal to stop could not be awaited")?;
     Ok(Verdict::Good)
