@@ -13,6 +13,7 @@
 use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Args, Parser, Subcommand};
+use tikv_jemallocator::Jemalloc;
 
 mod beside;
 mod corpus;
@@ -23,6 +24,10 @@ mod process;
 mod report;
 mod restic;
 mod scenario;
+
+/// The product's, or its memory would not be what is measured.
+#[global_allocator]
+static ALLOCATOR: Jemalloc = Jemalloc;
 
 /// Speed and memory beside restic.
 #[derive(Debug, Parser)]

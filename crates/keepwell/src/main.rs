@@ -4,6 +4,8 @@
 
 use std::process::ExitCode;
 
+use tikv_jemallocator::Jemalloc;
+
 mod background;
 mod cli;
 mod commands;
@@ -11,6 +13,10 @@ mod config;
 mod exit;
 mod interrupt;
 mod out;
+
+/// What is freed is soon given back, whichever thread did it; `.cargo/config.toml` has its settings.
+#[global_allocator]
+static ALLOCATOR: Jemalloc = Jemalloc;
 
 fn main() -> ExitCode {
     let cli = cli::parse();

@@ -41,6 +41,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
             .context("install rustfmt: rustup component add rustfmt"),
         version("cargo", &["clippy", "--version"])
             .context("install clippy: rustup component add clippy"),
+        installed("make", &["--version"]).context("the allocator is built by it"),
         installed("restic", &["version"]),
         installed("strace", &["--version"]),
         postgresql(),
