@@ -359,7 +359,7 @@ impl Attending {
         let (clock, catalog) = (self.service.clock().clone(), self.service.catalog().clone());
         loop {
             let (lease, now) = (&self.claim.lease, clock.now());
-            let busy = clock.busy();
+            let busy = clock.busy("a word to the database");
             let told = match end {
                 End::Finished(finished) => {
                     let told = catalog.finish(lease, finished, now).await;
