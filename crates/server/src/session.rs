@@ -83,10 +83,14 @@ impl Signed {
 
     /// What `layout.html` shows around this user's pages. `here` names the entry of the navigation.
     pub(crate) async fn shell(&self, here: &'static str) -> Result<Shell, Problem> {
-        let organization = self.organization.get().await?;
-        let tasks = self.organization.tasks().await?;
-        let failures = self.organization.failures_by_cause().await?;
-        let running = self.organization.runs_in_progress(RUNNING_MAX).await?;
+        let of = &self.organization;
+        // All at once: each would else wait behind the others.
+        let (organization, tasks, failures, running) = tokio::try_join!(
+            of.get(),
+            of.tasks(),
+            of.failures_by_cause(),
+            of.runs_in_progress(RUNNING_MAX)
+        )?;
         let (restores, runs): (Vec<_>, Vec<_>) = running
             .iter()
             .partition(|run| run.cause == RunCause::Restore);

@@ -43,6 +43,9 @@ struct Page {
     can_back_up: bool,
     sentence: String,
     span: String,
+    /// The last day of the time line, and today.
+    until: Date,
+    today: Date,
     earlier: Option<String>,
     later: Option<String>,
     problem: Option<String>,
@@ -228,6 +231,8 @@ pub(crate) async fn show(
         can_back_up: account.status == Status::Active,
         sentence: sentence(&account, &points, zone),
         span: span(until, !points.is_empty(), zone),
+        until,
+        today,
         earlier: oldest
             .filter(|oldest| *oldest <= until - DAYS.days())
             .map(|_| at_day(&view, until - DAYS.days()).href(key, "")),

@@ -110,9 +110,17 @@ pub(crate) async fn show(
         return account::show(&state, &signed, key, view.after).await;
     }
     let of = &signed.organization;
-    let totals = of.account_totals(state.clock().now()).await?;
+    let now = state.clock().now();
+    let totals = async { Ok(of.account_totals(now).await?) };
+    let by_cause = async { Ok(of.failures_by_cause().await?) };
+    let (totals, by_cause, shell, failed, listed) = tokio::try_join!(
+        totals,
+        by_cause,
+        signed.shell("failures"),
+        Failed::find(&signed),
+        Listed::find(&signed)
+    )?;
     let has_backups = totals.iter().any(|(_, totals)| totals.stored > 0);
-    let by_cause = of.failures_by_cause().await?;
     let all: u64 = by_cause.iter().map(|(_, items)| items).sum();
     let causes = by_cause
         .iter()
@@ -122,10 +130,8 @@ pub(crate) async fn show(
             items: count(*items),
         })
         .collect();
-    let mut failed = Failed::default();
-    failed.find(&signed).await?;
-    let mut page = Failures {
-        shell: signed.shell("failures").await?,
+    let page = Failures {
+        shell,
         sentence: match (has_backups, failed.all) {
             (false, 0) => "What could not be copied is listed here, with its cause.".to_owned(),
             _ => sentence(failed.all, all),
@@ -135,10 +141,9 @@ pub(crate) async fn show(
         again: failed.again,
         more_failed: failed.more,
         causes,
-        accounts: Vec::new(),
-        more_accounts: Vec::new(),
+        accounts: listed.rows,
+        more_accounts: listed.more,
     };
-    page.show_accounts(&signed).await?;
     Ok(page::html(&page))
 }
 
@@ -173,8 +178,9 @@ struct Failed {
 }
 
 impl Failed {
-    async fn find(&mut self, signed: &Signed) -> Result<(), Problem> {
+    async fn find(signed: &Signed) -> Result<Self, Problem> {
         let of = &signed.organization;
+        let mut found = Self::default();
         let filter = AccountFilter {
             last_result: Some(LastResult::Failed),
             ..AccountFilter::default()
@@ -188,17 +194,18 @@ impl Failed {
             let page = of
                 .accounts(task.id, &filter, sort, direction, None, ROWS)
                 .await?;
-            self.all += all;
-            self.again.push(Again {
+            found.all += all;
+            found.again.push(Again {
                 task: task.id,
                 words: format!("Try again now: {}", task.name),
             });
-            self.more
+            found
+                .more
                 .extend(More::of(&task, page.rows.len(), all, "failed"));
             let keys: Vec<_> = page.rows.iter().map(|account| account.key).collect();
             let mut whys = whys(signed, &keys).await?;
             for account in page.rows {
-                self.rows.push(FailedRow {
+                found.rows.push(FailedRow {
                     why: whys.remove(&account.key).unwrap_or_else(|| Why::new("")),
                     key: account.key,
                     name: account.name,
@@ -209,16 +216,24 @@ impl Failed {
                 });
             }
         }
-        if let [only] = &mut self.again[..] {
+        if let [only] = &mut found.again[..] {
             only.words = "Try again now".to_owned();
         }
-        Ok(())
+        Ok(found)
     }
 }
 
-impl Failures {
-    async fn show_accounts(&mut self, signed: &Signed) -> Result<(), Problem> {
+/// The accounts with failures.
+#[derive(Default)]
+struct Listed {
+    rows: Vec<AccountRow>,
+    more: Vec<More>,
+}
+
+impl Listed {
+    async fn find(signed: &Signed) -> Result<Self, Problem> {
         let of = &signed.organization;
+        let mut found = Self::default();
         let failing = AccountFilter {
             failing: true,
             ..AccountFilter::default()
@@ -236,8 +251,9 @@ impl Failures {
                 .await?;
             let all = of.count_accounts(task.id, &failing).await?;
             let more = More::of(&task, page.rows.len(), all, "failures");
-            self.more_accounts.extend(more);
-            self.accounts
+            found.more.extend(more);
+            found
+                .rows
                 .extend(page.rows.into_iter().map(|account| AccountRow {
                     key: account.key,
                     name: account.name,
@@ -248,7 +264,7 @@ impl Failures {
                     failures: count(account.failures),
                 }));
         }
-        Ok(())
+        Ok(found)
     }
 }
 

@@ -89,12 +89,21 @@ struct Stored {
 pub(crate) async fn show(state: State, signed: Signed) -> Result<Response, Problem> {
     let of = &signed.organization;
     let now = state.clock().now();
-    let totals: HashMap<TaskId, AccountTotals> =
-        of.account_totals(now - FRESH).await?.into_iter().collect();
-    let strips = Strips::read(of, now).await?;
+    let facts = async {
+        Ok(tokio::try_join!(
+            of.account_totals(now - FRESH),
+            of.tasks(),
+            of.runs_in_progress(RUNNING_MAX),
+            of.connections()
+        )?)
+    };
+    let (facts, strips, shell) =
+        tokio::try_join!(facts, Strips::read(of, now), signed.shell("home"))?;
+    let (totals, its_tasks, in_progress, connections) = facts;
+    let totals: HashMap<TaskId, AccountTotals> = totals.into_iter().collect();
     let mut tasks = Vec::new();
     let mut running = Vec::new();
-    for task in of.tasks().await? {
+    for task in its_tasks {
         let totals = totals.get(&task.id).copied().unwrap_or_default();
         let mut latest = of.runs(task.id, None, RUNS_MAX).await?;
         latest.retain(|run| matches!(run.cause, RunCause::Schedule | RunCause::BackupNow));
@@ -122,9 +131,8 @@ pub(crate) async fn show(state: State, signed: Signed) -> Result<Response, Probl
             totals,
         });
     }
-    for run in of.runs_in_progress(RUNNING_MAX).await? {
-        let totals = of.run_totals(run.id).await?;
-        let jobs = of.jobs(run.id, JOBS_MAX).await?;
+    for run in in_progress {
+        let (totals, jobs) = tokio::try_join!(of.run_totals(run.id), of.jobs(run.id, JOBS_MAX))?;
         let row = RunRow::new(&run, &totals, &tasks_by_id(&tasks), now);
         running.push(Running {
             id: row.id,
@@ -146,16 +154,14 @@ pub(crate) async fn show(state: State, signed: Signed) -> Result<Response, Probl
             cause: cause(run.cause),
         });
     }
-    let troubles: Vec<HealthBar> = of
-        .connections()
-        .await?
+    let troubles: Vec<HealthBar> = connections
         .iter()
         .filter(|connection| matches!(connection.health, Health::Disconnected | Health::Incomplete))
         .map(HealthBar::new)
         .collect();
     let all = sum(tasks.iter().map(|task| &task.totals));
     let page = Home {
-        shell: signed.shell("home").await?,
+        shell,
         sentence: sentence(&all, tasks.is_empty(), troubles.len()),
         troubles,
         tiles: [

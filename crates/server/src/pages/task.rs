@@ -28,7 +28,7 @@ use crate::{
 /// Accounts of a page.
 const ROWS: u32 = 50;
 /// Runs below the accounts.
-const RUNS: u32 = 3;
+const RUNS: usize = 3;
 
 #[derive(Template)]
 #[template(path = "task.html")]
@@ -259,8 +259,31 @@ async fn render(
 ) -> Result<Response, Problem> {
     let (of, id, now) = (&signed.organization, task.id, state.clock().now());
     let settings = TaskSettings::from_text(&task.settings).map_err(Problem::internal)?;
-    let connection = of.connection(task.connection).await?;
-    let counts = of.account_counts(id).await?;
+    let filter = view.filter();
+    let after = Some(view.after.clone()).filter(|after| !after.is_empty());
+    let after = after.map(PageToken::from_text);
+    let found = of.accounts(
+        id,
+        &filter,
+        view.sort(),
+        view.direction(),
+        after.as_ref(),
+        ROWS,
+    );
+    // Only a search is counted by itself; what else is asked for is among the counts.
+    let searched = async {
+        match filter.text {
+            None => Ok(0),
+            Some(_) => of.count_accounts(id, &filter).await,
+        }
+    };
+    let (connection, counts, found, searched, latest) = tokio::try_join!(
+        of.connection(task.connection),
+        of.account_counts(id),
+        found,
+        searched,
+        of.runs(id, None, ROWS)
+    )?;
     let counted = |show: &str| match (show, Status::from_word(show)) {
         ("failures", _) => counts.failing,
         (_, Some(status)) => counts.of(status),
@@ -291,26 +314,11 @@ async fn render(
             });
         }
     }
-    let filter = view.filter();
     let matching = match filter.text {
         None => counted(&view.show),
-        Some(_) => of.count_accounts(id, &filter).await?,
+        Some(_) => searched,
     };
-    let after = Some(view.after.clone()).filter(|after| !after.is_empty());
-    let after = after.map(PageToken::from_text);
-    let found = of
-        .accounts(
-            id,
-            &filter,
-            view.sort(),
-            view.direction(),
-            after.as_ref(),
-            ROWS,
-        )
-        .await?;
-    let mut runs = of.runs(id, None, RUNS).await?;
-    runs.truncate(RUNS as usize);
-    let latest = of.runs(id, None, ROWS).await?;
+    let runs = &latest[..latest.len().min(RUNS)];
     let latest = latest
         .iter()
         .find(|run| matches!(run.cause, RunCause::Schedule | RunCause::BackupNow));
@@ -400,7 +408,7 @@ async fn render(
             }),
         },
         accounts: listed(signed, found.rows, now).await?,
-        runs: rows(signed, &runs, now).await?,
+        runs: rows(signed, runs, now).await?,
     };
     Ok(page::html(&page))
 }
