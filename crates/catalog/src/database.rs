@@ -62,6 +62,11 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         "what pages ask for",
         include_str!("../migrations/0011_what_pages_ask_for.sql"),
     ),
+    (
+        12,
+        "what restores did",
+        include_str!("../migrations/0012_what_restores_did.sql"),
+    ),
 ];
 
 /// Statements under way at once. PostgreSQL allows 100 connections by default, which several processes share, and a process opens a database twice: for its

@@ -133,14 +133,14 @@ pub(crate) async fn replace(
 }
 
 /// A cause as the repository's own ledger writes it.
-fn word(cause: FailureCause) -> String {
+pub(crate) fn word(cause: FailureCause) -> String {
     match serde_json::to_value(cause) {
         Ok(serde_json::Value::String(word)) => word,
         _ => unreachable!("a cause is a word"),
     }
 }
 
-fn cause(row: &AnyRow) -> Result<FailureCause> {
+pub(crate) fn cause(row: &AnyRow) -> Result<FailureCause> {
     let word: String = row.get("cause");
     serde_json::from_value(word.into()).map_err(|_| Error::Unreadable("cause"))
 }

@@ -11,13 +11,13 @@ use model::{AccountId, Service, TenantId};
 use sqlx::{AnyConnection, AssertSqlSafe, Row, any::AnyRow};
 
 use crate::{
-    AccountKey, Catalog, Error, ItemReport, JobId, Organization, OrganizationId, Result, RunId,
-    TaskId,
+    AccountKey, Catalog, Error, ItemReport, JobId, Organization, OrganizationId, RestoredItem,
+    Result, RunId, TaskId,
     accounts::{self, signed, unsigned},
     database::transaction,
     dialect::Dialect,
     error::sql,
-    failures, ids,
+    failures, ids, restored,
     runs::{self, close_if_over},
     statement::Statement,
     time::{ever, micros, timestamp},
@@ -153,6 +153,8 @@ pub struct Finished {
     pub snapshot: Option<(String, u64, u64)>,
     /// For a backup: all items that are in the account's failure ledger now. `None` where the ledger was not read.
     pub failures: Option<Vec<ItemReport>>,
+    /// For a restore: what became of its items.
+    pub restored: Vec<RestoredItem>,
 }
 
 /// What a worker leaves that gives a job back unfinished.
@@ -170,6 +172,8 @@ pub struct Left {
     pub snapshot: Option<(String, u64, u64)>,
     /// As in [`Finished`].
     pub failures: Option<Vec<ItemReport>>,
+    /// As in [`Finished`], for a restore that was stopped for good.
+    pub restored: Vec<RestoredItem>,
 }
 
 impl Left {
@@ -183,6 +187,7 @@ impl Left {
             outcome: String::new(),
             snapshot: None,
             failures: None,
+            restored: Vec::new(),
         }
     }
 }
@@ -345,6 +350,9 @@ impl Catalog {
             .map_err(sql("give a job back"))?
             .ok_or(Error::LeaseLost)?;
             accept(c, &job, left.snapshot.as_ref(), left.failures.as_deref()).await?;
+            if state == JobState::Cancelled {
+                restored::note(c, job.get("organization_id"), lease.job, &left.restored).await?;
+            }
             if state == JobState::Queued {
                 sqlx::query("UPDATE accounts SET last_result = 'scheduled' WHERE id = (SELECT account_id FROM jobs WHERE id = $1 AND kind = 'backup')")
                         .bind(lease.job.to_string())
@@ -605,6 +613,7 @@ async fn finish(
     }
     let snapshot = finished.snapshot.as_ref();
     accept(c, &job, snapshot, finished.failures.as_deref()).await?;
+    restored::note(c, job.get("organization_id"), lease.job, &finished.restored).await?;
     close_if_over(c, dialect, job.get("run_id"), now).await
 }
 

@@ -23,6 +23,7 @@ mod invitations;
 mod jobs;
 mod organizations;
 mod page;
+mod restored;
 mod runs;
 mod sessions;
 mod statement;
@@ -50,6 +51,7 @@ pub use jobs::{
 };
 pub use organizations::{NewOrganization, Organization, OrganizationRow};
 pub use page::{Direction, Page, PageToken};
+pub use restored::{Became, RestoredCount, RestoredItem};
 pub use runs::{DayTotals, Once, Run, RunCause, RunTotals};
 pub use sessions::{NewSession, Session};
 pub use tasks::{NewTask, Task};

@@ -34,6 +34,7 @@ mod serve;
 mod session;
 mod set_up;
 mod slots;
+mod spreadsheet;
 mod state;
 mod token;
 mod undo;

@@ -10,6 +10,7 @@ pub(crate) mod home;
 pub(crate) mod join;
 pub(crate) mod message;
 pub(crate) mod progress;
+pub(crate) mod report;
 pub(crate) mod restore;
 pub(crate) mod run;
 pub(crate) mod runs;

@@ -2,13 +2,13 @@
 
 use std::{
     sync::{
-        Mutex, PoisonError,
+        Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
 };
 
-use catalog::{Claim, ItemReport, JobKind, JobResult, NewAudit, Progress};
+use catalog::{Claim, ItemReport, JobKind, JobResult, NewAudit, Progress, RestoredItem};
 use engine::{
     Vault,
     backup::{self, Limits, Setting},
@@ -26,6 +26,7 @@ use workload::mail::{
 use crate::{
     Error, JobReport, Result, Selection, Service, TaskSettings,
     points::{GONE, engine_account, snapshot_id},
+    restoring::Restoring,
     runs::RestoreInput,
 };
 
@@ -37,6 +38,8 @@ pub(crate) struct Meter {
     items: AtomicU64,
     items_total: AtomicU64,
     bytes: AtomicU64,
+    /// What a restore has done so far.
+    restoring: Mutex<Option<Restoring>>,
     /// Whose waits are this job's, too.
     client: Mutex<Option<Client>>,
     /// What was told last.
@@ -46,6 +49,16 @@ pub(crate) struct Meter {
 impl Meter {
     fn watch(&self, client: &Client) {
         *self.client.lock().unwrap_or_else(PoisonError::into_inner) = Some(client.clone());
+    }
+
+    fn restoring(&self) -> MutexGuard<'_, Option<Restoring>> {
+        let restoring = self.restoring.lock();
+        restoring.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The report of a restore that has begun, once.
+    pub(crate) fn restored(&self) -> Option<(JobReport, Vec<RestoredItem>)> {
+        self.restoring().take().map(Restoring::told)
     }
 
     pub(crate) fn progress(&self, claim: &Claim) -> Progress {
@@ -109,6 +122,8 @@ pub(crate) struct Done {
     pub(crate) accepted: Option<(String, u64, u64)>,
     /// For a backup: all that is in the ledger.
     pub(crate) failures: Option<Vec<ItemReport>>,
+    /// For a restore: what became of its items.
+    pub(crate) restored: Vec<RestoredItem>,
     /// The number of the snapshots that were made.
     pub(crate) token: u64,
     /// It ended early, because it was asked to.
@@ -124,6 +139,7 @@ impl Done {
             report: JobReport::default(),
             accepted: None,
             failures: None,
+            restored: Vec::new(),
             token: 0,
             interrupted: false,
             stopped: None,
@@ -232,6 +248,7 @@ async fn back_up(service: &Service, claim: &Claim, meter: &Meter) -> Result<Done
         token: outcome.token,
         interrupted: report.interrupted,
         stopped: None,
+        restored: Vec::new(),
         report: job,
     })
 }
@@ -280,7 +297,11 @@ async fn put_back(service: &Service, claim: &Claim, meter: &Meter) -> Result<Don
     }
     let snapshot = input.snapshot.as_deref().map(snapshot_id).transpose()?;
     let archive = restore::archive(setting, &source, snapshot).await?;
-    let into = input.new_folder.clone();
+    let from = match &input.snapshot {
+        Some(from) => Some(from.clone()),
+        None => row.snapshot.clone(),
+    };
+    *meter.restoring() = Some(Restoring::new(from, input.new_folder.clone()));
     let destination = match input.new_folder {
         Some(name) => Destination::NewFolder { name },
         None => Destination::InPlace,
@@ -301,20 +322,12 @@ async fn put_back(service: &Service, claim: &Claim, meter: &Meter) -> Result<Don
     let report = restore::run(setting, &archive, &order, &|item| {
         meter.items.fetch_add(1, Ordering::Relaxed);
         meter.bytes.fetch_add(item.bytes, Ordering::Relaxed);
+        if let Some(restoring) = &mut *meter.restoring() {
+            restoring.note(item);
+        }
     })
     .await?;
-    let mut job = JobReport {
-        restored: report.restored,
-        already_there: report.already_there + report.identical,
-        failures: report.failed,
-        ..JobReport::default()
-    };
-    if into.is_some() {
-        // In a folder of its own nothing is but what an attempt of this very restore has put there.
-        job.restored += report.already_there;
-        job.already_there = report.identical;
-    }
-    job.into = into;
+    let (mut job, restored) = meter.restored().unwrap_or_default();
     let stopped = report.stopped.map(|source| {
         Error::Engine(engine::Error::Workload {
             what: "the messages could not all be restored",
@@ -329,6 +342,7 @@ async fn put_back(service: &Service, claim: &Claim, meter: &Meter) -> Result<Don
     };
     Ok(Done {
         stopped,
+        restored,
         report: job,
         ..Done::new(result)
     })

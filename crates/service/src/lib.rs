@@ -13,6 +13,7 @@ mod organizations;
 mod permissions;
 mod points;
 mod recover;
+mod restoring;
 mod runs;
 mod schedule;
 mod service;

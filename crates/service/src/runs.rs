@@ -122,6 +122,8 @@ pub struct JobReport {
     pub anomaly: bool,
     /// Items that a restore made.
     pub restored: u64,
+    /// The restore point that a restore was from.
+    pub from: Option<String>,
     /// The new folder that a restore put them into; none when it put them where they were.
     pub into: Option<String>,
     /// Items that a restore left alone, because they are there.

@@ -301,6 +301,7 @@ impl Attending {
             progress: self.meter.progress(&self.claim),
             snapshot: done.accepted,
             failures: done.failures,
+            restored: done.restored,
         };
         if self.end(&End::Finished(finished)).await.is_none() {
             return;
@@ -317,7 +318,7 @@ impl Attending {
         }
     }
 
-    /// Gives the job back, with what a backup that was asked to end has left.
+    /// Gives the job back, with what a backup that was asked to end has left, or a restore has done.
     async fn give_back(&mut self, done: Option<Done>) {
         let goes_on = self.goes_on.take();
         let now = self.service.clock().now();
@@ -329,6 +330,8 @@ impl Attending {
         if let Some(done) = done {
             left.outcome = done.report.to_text();
             (left.snapshot, left.failures) = (done.accepted, done.failures);
+        } else if let Some((report, restored)) = self.meter.restored() {
+            (left.outcome, left.restored) = (report.to_text(), restored);
         }
         self.end(&End::Left(left)).await;
     }

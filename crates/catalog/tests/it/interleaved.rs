@@ -150,6 +150,7 @@ async fn end(catalog: &Catalog, claim: &Claim) {
         progress: Progress::default(),
         snapshot: None,
         failures: None,
+        restored: Vec::new(),
     };
     catalog
         .finish(&claim.lease, &finished, at(9))

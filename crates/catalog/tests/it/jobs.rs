@@ -10,9 +10,9 @@ use std::{
 };
 
 use catalog::{
-    Account, AccountFilter, AccountSort, AccountTotals, Backlog, Catalog, Claim, DayTotals,
+    Account, AccountFilter, AccountSort, AccountTotals, Backlog, Became, Catalog, Claim, DayTotals,
     Direction, Error, Finished, ItemReport, JobKind, JobResult, JobState, LastResult, Left, NewJob,
-    Once, Progress, RunCause, RunId, StatusChange, Wanted,
+    Once, Progress, RestoredItem, RunCause, RunId, StatusChange, Wanted,
 };
 use model::FailureCause;
 use tokio::{sync::Barrier, task::JoinSet};
@@ -41,6 +41,7 @@ fn finished(result: JobResult) -> Finished {
         },
         snapshot: None,
         failures: None,
+        restored: Vec::new(),
     }
 }
 
@@ -430,6 +431,44 @@ on_both! {
         assert!(other.organization.waiting_jobs(&[job.account], at(49)).await.unwrap().is_empty());
         let again = claim(&stage.catalog, "w", 50).await.unwrap();
         assert_eq!((again.account, waiting(49).await.len()), (job.account, 0));
+    }
+
+    async fn what_became_of_a_restores_items_is_told_by_pages_and_to_its_organization_alone(stage: Stage) {
+        const ITEMS: u64 = 1_100;
+        let tenant = stage.tenant("anna").await;
+        tenant.accounts(&["A"]).await;
+        let job = NewJob { kind: JobKind::Restore, ..backup() };
+        let all = AccountFilter::default();
+        tenant.organization.begin_run(tenant.task, RunCause::Restore, &all, &job, at(1)).await.unwrap();
+        let lease = claim(&stage.catalog, "w", 2).await.unwrap().lease;
+        let item = |n: u64, became, cause| RestoredItem {
+            item: n.to_string(),
+            became,
+            cause,
+            code: String::new(),
+            lost: String::new(),
+        };
+        let mut restored: Vec<_> = (1..ITEMS).map(|n| item(n, Became::LeftAlone, None)).collect();
+        restored.insert(0, item(0, Became::Failed, Some(FailureCause::Refused)));
+        stage.catalog.finish(&lease, &Finished { restored: restored.clone(), ..finished(JobResult::Partial) }, at(3)).await.unwrap();
+        let of = &tenant.organization;
+        let mut told = Vec::new();
+        loop {
+            let page = of.restored_items(lease.job, &[], told.len() as u64, 500).await.unwrap();
+            if page.is_empty() {
+                break;
+            }
+            assert!(page.iter().map(|(number, _)| *number).eq(told.len() as u64 + 1..=(told.len() + page.len()) as u64));
+            told.extend(page.into_iter().map(|(_, item)| item));
+        }
+        assert_eq!(told, restored);
+        assert_eq!(of.restored_items(lease.job, &[Became::Failed, Became::NotHeld], 0, 9).await.unwrap(), [(1, restored[0].clone())]);
+        let counts = of.restored_counts(lease.job).await.unwrap();
+        let counts: Vec<_> = counts.iter().map(|one| (one.became, one.cause, one.items)).collect();
+        assert_eq!(counts, [(Became::Failed, Some(FailureCause::Refused), 1), (Became::LeftAlone, None, ITEMS - 1)]);
+        let other = stage.tenant("bob").await.organization;
+        assert!(other.restored_items(lease.job, &[], 0, 9).await.unwrap().is_empty());
+        assert!(other.restored_counts(lease.job).await.unwrap().is_empty());
     }
 
     async fn tokens_go_on_from_what_the_repository_says(stage: Stage) {

@@ -12,11 +12,14 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::{
     answer::{Id, Items, Json, Limit, Query},
-    words::{JobKind, JobResult, JobState, RunCause, RunResult, Wanted},
+    words::{Became, FailureCause, JobKind, JobResult, JobState, RunCause, RunResult, Wanted},
 };
 use crate::{
     Problem, Signed, State,
-    pages::progress::{HowFar, WHOLE},
+    pages::{
+        progress::{HowFar, WHOLE},
+        report::in_words,
+    },
     path::Path,
     words::{Outcome, between},
 };
@@ -255,6 +258,8 @@ pub(crate) struct Report {
     anomaly: bool,
     /// Items that a restore made.
     restored: u64,
+    /// The restore point that a restore was from.
+    restored_from: Option<String>,
     /// The new folder that a restore put them into; none when it put them where they were.
     into: Option<String>,
     /// Items that a restore left alone, because they are there.
@@ -286,6 +291,7 @@ impl From<JobReport> for Report {
             unread_folders: report.unread_folders,
             anomaly: report.anomaly,
             restored: report.restored,
+            restored_from: report.from,
             into: report.into,
             already_there: report.already_there,
             damaged: report.damaged,
@@ -348,6 +354,83 @@ pub(crate) async fn list_jobs(
     let rows = of.jobs_in_order(run, cursor, limit.and_one()).await?;
     let cursor = |job: &catalog::Job| job.id.to_string();
     Ok(Json(Items::page(rows, limit, cursor, Job::from)))
+}
+
+/// An item of a restore.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct RestoredItem {
+    /// Those come first of which somebody has to know, from 1.
+    number: u64,
+    /// Its id at Microsoft; empty when it could not be read.
+    item: String,
+    became: Became,
+    /// Why it failed.
+    cause: Option<FailureCause>,
+    /// Microsoft's code, where there was one.
+    code: Option<String>,
+    /// What it is without that it had, in words.
+    without: Option<String>,
+    /// What to do about it, in words.
+    remedy: Option<String>,
+}
+
+impl From<(u64, catalog::RestoredItem)> for RestoredItem {
+    fn from((number, row): (u64, catalog::RestoredItem)) -> Self {
+        let some = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
+        Self {
+            number,
+            became: Became(row.became),
+            cause: row.cause.map(FailureCause::from),
+            code: some(&row.code),
+            without: some(&row.lost),
+            remedy: some(in_words(row.became, row.cause, &row.code).1),
+            item: row.item,
+        }
+    }
+}
+
+/// A page of a restore's items.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct RestoredItems {
+    /// Those that became this.
+    #[param(inline)]
+    became: Option<Became>,
+    #[serde(default)]
+    #[param(inline, required = false)]
+    limit: Limit,
+    /// Of the page before.
+    #[param(value_type = Option<String>)]
+    cursor: Option<u64>,
+}
+
+/// What became of the items of a restore
+///
+/// When it is over. Of each fate 10,000 items are listed at most; the report of the job has the numbers.
+#[utoipa::path(get, path = "/api/v1/runs/{run}/restored-items", tag = "runs", params(("run" = Id, Path), RestoredItems),
+    responses((status = 200, body = Items<RestoredItem>)))]
+pub(crate) async fn list_restored_items(
+    signed: Signed,
+    Path(run): Path<RunId>,
+    query: Result<Query<RestoredItems>, Problem>,
+) -> Result<Json<Items<RestoredItem>>, Problem> {
+    let of = &signed.organization;
+    of.run(run).await?;
+    let Query(asked) = query?;
+    let Some(job) = of.jobs(run, 1).await?.into_iter().next() else {
+        return Ok(Json(Items::all(Vec::new())));
+    };
+    let became: Vec<_> = asked.became.iter().map(|became| became.0).collect();
+    let after = asked.cursor.unwrap_or(0);
+    let rows = of.restored_items(job.id, &became, after, asked.limit.and_one());
+    let cursor = |(number, _): &(u64, catalog::RestoredItem)| number.to_string();
+    Ok(Json(Items::page(
+        rows.await?,
+        asked.limit,
+        cursor,
+        RestoredItem::from,
+    )))
 }
 
 /// Stop a run's work until it is resumed

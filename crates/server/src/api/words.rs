@@ -62,6 +62,8 @@ words! {
     JobState(catalog::JobState),
     /// What a finished job came to.
     JobResult(catalog::JobResult),
+    /// What became of an item of a restore.
+    Became(catalog::Became),
 }
 
 fn one_of(words: impl Iterator<Item = &'static str>) -> RefOr<Schema> {

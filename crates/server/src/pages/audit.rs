@@ -14,6 +14,7 @@ use crate::{
     Problem, Signed, State,
     page::{self, Shell},
     pages::{message::file, runs::Pager},
+    spreadsheet::harmless,
     words::{When, count, noun},
     zone::Zone,
 };
@@ -278,14 +279,6 @@ async fn page_of_file(rest: Rest) -> std::io::Result<(Bytes, Option<Rest>)> {
     Ok((bytes.into(), rest))
 }
 
-/// A text that no spreadsheet takes for a formula (abuse 79).
-fn harmless(text: &str) -> String {
-    match text.starts_with(['=', '+', '-', '@', '\t', '\r']) {
-        true => format!("'{text}"),
-        false => text.to_owned(),
-    }
-}
-
 /// What was acted on: the first id of the object; an item of it may follow.
 fn first_id(entry: &AuditEntry) -> &str {
     let (first, _) = entry.object.split_once(' ').unwrap_or((&entry.object, ""));
@@ -370,16 +363,5 @@ mod tests {
             ..asked
         };
         assert!(wrong.filter(&Zone::utc()).is_err());
-    }
-
-    #[test]
-    fn a_name_is_no_formula() {
-        let check = |text: &str, expected: &str| assert_eq!(harmless(text), expected);
-        check("Ada", "Ada");
-        check("=1+1", "'=1+1");
-        check("@SUM(A1)", "'@SUM(A1)");
-        check("-2", "'-2");
-        check("\t=1", "'\t=1");
-        check("", "");
     }
 }

@@ -8,8 +8,8 @@ use axum::response::{
     sse::{Event, KeepAlive},
 };
 use catalog::{
-    Account, AccountFilter, AccountKey, AccountSort, Direction, Job, JobKind, JobResult, JobState,
-    Run, RunCause, RunId, RunTotals, TaskId, Wanted,
+    Account, AccountFilter, AccountKey, AccountSort, Became, Direction, Job, JobKind, JobResult,
+    JobState, RestoredCount, Run, RunCause, RunId, RunTotals, TaskId, Wanted,
 };
 use futures_util::{Stream, StreamExt, stream};
 use jiff::{SignedDuration, Timestamp};
@@ -22,6 +22,7 @@ use crate::{
     pages::{
         failures::{in_words, reason},
         progress::{self, HowFar, WHOLE},
+        report,
     },
     path::Path,
     words::{Outcome, Pill, When, between, cause, count, noun, size, took},
@@ -71,9 +72,20 @@ struct Part {
     facts: Vec<(&'static str, String)>,
     waits: String,
     report: Option<Report>,
+    missing: Vec<Missing>,
     jobs: Vec<JobRow>,
     jobs_words: String,
     jobs_hidden: String,
+}
+
+/// Items that a restore did not bring back as they were, of one cause.
+struct Missing {
+    result: Became,
+    why: &'static str,
+    /// Microsoft's code.
+    code: String,
+    remedy: &'static str,
+    items: String,
 }
 
 /// What a restore came to.
@@ -132,6 +144,13 @@ async fn part(state: &State, signed: &Signed, id: RunId) -> Result<Part, Problem
         .filter_map(|job| JobReport::from_text(&job.outcome))
         .collect();
     let lost: u64 = reports.iter().map(|report| report.failures).sum();
+    let restored = reports.first().filter(|_| is_restore && is_over);
+    let missing = match jobs.first().filter(|_| restored.is_some()) {
+        Some(job) => missing(of.restored_counts(job.id).await?),
+        None => Vec::new(),
+    };
+    // Whatever a restore was done with counts as done; what it brought back is told by its report.
+    let items = restored.map_or(totals.items, |report| report.restored);
     let hidden = totals.jobs.saturating_sub(jobs.len() as u64);
     let time = took(between(run.started_at, run.finished_at.unwrap_or(now)));
     let started = When(run.started_at);
@@ -157,17 +176,15 @@ async fn part(state: &State, signed: &Signed, id: RunId) -> Result<Part, Problem
         may_stop: !is_over && run.wanted != Wanted::Cancel && signed.may_act(),
         csrf: signed.csrf.clone(),
         about: about(&run, &task.name),
-        sentence: sentence(&run, done, totals.jobs, totals.items, result),
+        sentence: sentence(&run, done, totals.jobs, items, result),
         is_over,
         is_good: result == Outcome::Success,
         how_far: HowFar::of_run(&run, &totals, &jobs, now),
         whole: WHOLE,
-        facts: facts(&run, &totals, not_done, time, now),
+        facts: facts(&run, &totals, items, not_done, time, now),
         waits: waits(&jobs),
-        report: reports
-            .first()
-            .filter(|_| is_restore && is_over)
-            .map(|report| Report::new(report, result)),
+        report: restored.map(|report| Report::new(report, result)),
+        missing,
         jobs_words: noun(totals.jobs, "job", "jobs"),
         jobs_hidden: match hidden {
             0 => String::new(),
@@ -181,15 +198,33 @@ async fn part(state: &State, signed: &Signed, id: RunId) -> Result<Part, Problem
     })
 }
 
-/// The figures, with their names. `not_done` are the items that could not be copied or restored.
+/// Of all that became of the items what somebody has to know.
+fn missing(counts: Vec<RestoredCount>) -> Vec<Missing> {
+    let counts = counts.into_iter();
+    let counts = counts.filter(|one| !matches!(one.became, Became::Restored | Became::LeftAlone));
+    let missing = counts.map(|one| {
+        let (why, remedy) = report::in_words(one.became, one.cause, &one.code);
+        Missing {
+            result: one.became,
+            why,
+            code: one.code,
+            remedy,
+            items: count(one.items),
+        }
+    });
+    missing.collect()
+}
+
+/// The figures, with their names. `items` were copied or restored, `not_done` are those that could not be.
 fn facts(
     run: &Run,
     totals: &RunTotals,
+    items: u64,
     not_done: String,
     time: String,
     now: Timestamp,
 ) -> Vec<(&'static str, String)> {
-    let (items, bytes) = (count(totals.items), size(totals.bytes));
+    let bytes = size(totals.bytes);
     let passed = between(run.started_at, run.finished_at.unwrap_or(now));
     let rate = ("Rate, on average", progress::rate(totals.items, passed));
     let time = match run.finished_at {
@@ -198,7 +233,7 @@ fn facts(
     };
     if run.cause == RunCause::Restore {
         return vec![
-            ("Items restored", items),
+            ("Items restored", count(items)),
             ("Items not restored", not_done),
             ("Read", bytes),
             rate,
@@ -206,7 +241,7 @@ fn facts(
         ];
     }
     vec![
-        ("Items copied", items),
+        ("Items copied", count(items)),
         // Before compression: what lies on the disk is less.
         ("Data copied", bytes),
         rate,

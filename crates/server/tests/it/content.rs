@@ -10,9 +10,10 @@ use std::{
 };
 
 use catalog::{
-    Account, AccountFilter, AccountSort, Direction, Organization, Status, StatusChange, TaskId,
+    Account, AccountFilter, AccountSort, Direction, Organization, Role, RunId, Status,
+    StatusChange, TaskId,
 };
-use emulator::{Emulator, Running, World};
+use emulator::{Emulator, FaultRule, Running, World};
 use futures_util::StreamExt;
 use graph::Cloud;
 use model::{Clock, SystemClock, TenantId};
@@ -27,7 +28,7 @@ use url::Url;
 
 use crate::{
     browser::{Answer, Browser},
-    stage::PASSWORD,
+    stage::{PASSWORD, new_user},
 };
 
 /// Whatever a test waits for comes sooner, also on a busy machine.
@@ -112,18 +113,24 @@ impl Backed {
         let of = &self.organization;
         let begun = self.service.backup_now(of.id(), self.task, Which::All);
         let run = begun.await.unwrap();
+        self.work_off(run).await;
+        self.account = only_account(&self.organization, self.task).await;
+        assert!(self.account.snapshot.is_some());
+    }
+
+    /// A worker works until the run is over.
+    async fn work_off(&self, run: RunId) {
+        let of = &self.organization;
         let stop = CancellationToken::new();
         let (service, told) = (self.service.clone(), stop.clone());
         let worker = tokio::spawn(async move { service.work(told).await });
         let clock = SystemClock::new();
         while of.run(run).await.unwrap().finished_at.is_none() {
-            assert!(clock.elapsed() < PATIENCE, "a backup does not end");
+            assert!(clock.elapsed() < PATIENCE, "a run does not end");
             clock.sleep(Duration::from_millis(20)).await;
         }
         stop.cancel();
         worker.await.unwrap();
-        self.account = only_account(of, self.task).await;
-        assert!(self.account.snapshot.is_some());
     }
 
     /// A mail comes in.
@@ -510,6 +517,127 @@ async fn the_review_of_a_restore_says_where_it_lies_afterwards() {
     check("messages", 2, "directly in it the messages, whichever").await;
     check("folder", 0, "in it the folders as they were.").await;
     check("mailbox", 0, "in it the folders as they were.").await;
+}
+
+/// What became of each item, why and what to do: on the run's page, on a page of its own, as a file that no spreadsheet runs, and for programs.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_restore_tells_what_became_of_each_item() {
+    let mails: Vec<_> = (1..=4)
+        .map(|n| mail(n, &format!("=1+1, \"{n}\"")))
+        .collect();
+    let backed = Backed::with(&mails).await;
+    let (of, browser) = (&backed.organization, &backed.browser);
+    browser.make_token("operator").await;
+    let mut rule = FaultRule::on("/users/{user}/mailFolders/{folder}/messages");
+    (rule.method, rule.status, rule.code, rule.after) = (
+        Some("POST".to_owned()),
+        Some(403),
+        Some("ErrorQuotaExceeded".to_owned()),
+        1,
+    );
+    backed.microsoft.add_fault(rule).unwrap();
+    let point = backed.account.snapshot.clone().unwrap();
+    let form = backed.form("messages").await;
+    let mut ids = fields(&form, "message");
+    ids.push("gone");
+    let order = serde_json::json!({"restore_point": point, "what": {"messages": ids}});
+    let path = format!("/api/v1{}", backed.path("/restores"));
+    let begun = browser
+        .program(Method::POST, &path, &order.to_string())
+        .await;
+    let run: RunId = begun
+        .header("location")
+        .rsplit('/')
+        .next()
+        .unwrap()
+        .parse()
+        .unwrap();
+    let early = browser.get(&format!("/runs/{run}/report")).await;
+    assert_eq!(early.status, 409);
+    assert!(early.has("it has no report yet"));
+    backed.work_off(run).await;
+
+    let page = browser.get(&format!("/runs/{run}")).await;
+    assert!(page.has("1 item restored into the folder"), "{}", page.text);
+    assert!(page.has("4 items could not be restored"));
+    assert!(page.has("<dt>Items restored</dt><dd>1</dd>"));
+    assert!(page.has("The mailbox is full") && page.has("<code>ErrorQuotaExceeded</code>"));
+    assert!(page.has("The restore point does not have it"));
+    let report = browser.get(&format!("/runs/{run}/report")).await;
+    assert!(report.has("1 item restored, 0 left alone, 4 not restored."));
+    assert!(report.has("All 5") && report.has("Not restored 4"));
+    assert!(report.has("<code>ErrorQuotaExceeded</code>"));
+    assert!(report.has("=1+1, \""), "subjects: {}", report.text);
+    let missing = browser
+        .get(&format!("/runs/{run}/report?show=missing"))
+        .await;
+    assert_eq!(missing.text.matches("<tr><th scope=\"row\">").count(), 4);
+
+    let file = browser.get(&format!("/runs/{run}/report.csv")).await;
+    let mut reader = csv::Reader::from_reader(file.text.as_bytes());
+    let rows: Vec<_> = reader.records().map(Result::unwrap).collect();
+    let became: Vec<_> = rows.iter().map(|row| &row[1]).collect();
+    assert_eq!(
+        became,
+        ["failed", "failed", "failed", "not held", "restored"]
+    );
+    for row in &rows[..3] {
+        assert!(row[2].starts_with("'=1+1, \""), "{row:?}");
+        assert_eq!(
+            (&row[3], &row[4]),
+            ("The mailbox is full", "ErrorQuotaExceeded")
+        );
+        assert!(ids.contains(&&row[7]), "{row:?}");
+    }
+    assert_eq!(&rows[3][7], "gone");
+    let noted = backed.noted().await;
+    assert_eq!(noted.get("looked at the report of a restore"), Some(&2));
+    assert_eq!(noted.get("exported the report of a restore"), Some(&1));
+
+    let items = format!("/api/v1/runs/{run}/restored-items");
+    let first = browser
+        .program(Method::GET, &format!("{items}?limit=4"), "")
+        .await
+        .json();
+    assert_eq!(first["items"].as_array().unwrap().len(), 4);
+    assert_eq!(first["items"][0]["cause"], "access-denied");
+    let next = first["next"].as_str().unwrap();
+    let rest = browser
+        .program(Method::GET, &format!("{items}?cursor={next}"), "")
+        .await
+        .json();
+    assert_eq!(rest["items"][0]["became"], "restored");
+    let held = browser
+        .program(Method::GET, &format!("{items}?became=not+held"), "")
+        .await
+        .json();
+    assert_eq!(held["items"][0]["item"], "gone");
+
+    // Whoever may not look into backups sees ids, and no subject.
+    let now = backed.service.clock().now();
+    of.add_user(&new_user("auditor@example.com", Role::Auditor), now)
+        .await
+        .unwrap();
+    let auditor = Browser::new(&browser.url());
+    auditor.sign_in("auditor@example.com").await;
+    for page in ["report", "report.csv"] {
+        let page = auditor.get(&format!("/runs/{run}/{page}")).await;
+        assert!(
+            page.status == 200 && !page.has("1+1") && page.has("gone"),
+            "{}",
+            page.text
+        );
+    }
+    assert_eq!(
+        backed.noted().await.get("exported the report of a restore"),
+        Some(&1)
+    );
+}
+
+/// The values of a form's fields with a name.
+fn fields<'a>(form: &'a [(String, String)], name: &str) -> Vec<&'a str> {
+    let named = form.iter().filter(|(one, _)| one == name);
+    named.map(|(_, value)| value.as_str()).collect()
 }
 
 /// The same for programs, by a header.

@@ -77,6 +77,7 @@ async fn all_accounts_that_failed_are_counted_and_can_be_reached() {
             progress: Progress::default(),
             snapshot: None,
             failures,
+            restored: Vec::new(),
         };
         stage
             .catalog

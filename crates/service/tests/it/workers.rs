@@ -3,7 +3,7 @@
 use std::{collections::HashSet, time::Duration};
 
 use anyhow::{Context, Result};
-use catalog::{Job, JobResult, JobState, LastResult, Left};
+use catalog::{Became, Job, JobResult, JobState, LastResult, Left};
 use emulator::FaultRule;
 use jiff::SignedDuration;
 use service::{JobReport, Pace, RestoreOrder, Selection, Which};
@@ -177,6 +177,42 @@ on_both! {
         let told: Vec<_> = accounts.iter().map(|one| (one.snapshot.as_ref(), one.items, one.last_result)).collect();
         assert_eq!(told, [(Some(&points[0].snapshot), held, LastResult::Partial), (None, 0, LastResult::NeverRun)]);
         assert!(service.pause(customer.organization, run).await.is_err(), "it is over");
+        Ok(())
+    }
+
+    /// What a restore has done until it is stopped stays told.
+    async fn a_cancelled_restore_keeps_its_report(database: String) -> Result<()> {
+        let stage = Stage::start(database, &[("ada", 30)]).await?;
+        let customer = stage.customer("fabrikam").await?;
+        let (service, organization) = (&stage.service, customer.organization);
+        let run = service.backup_now(organization, customer.task, Which::All).await?;
+        stage.work_off(customer, run).await?;
+        let account = stage.accounts(customer).await?.remove(0);
+        stage.emulator.add_fault(FaultRule {
+            method: Some("POST".to_owned()),
+            after: 6,
+            delay_ms: 600_000,
+            ..FaultRule::on("/users/{user}/mailFolders/{folder}/messages")
+        })?;
+        let order = RestoreOrder {
+            snapshot: None,
+            selection: Selection::Mailbox,
+            target: account.key,
+            destination: Destination::NewFolder { name: "Restored".to_owned() },
+            key: None,
+        };
+        let run = service.restore(organization, account.key, order).await?;
+        let worker = Worker::of(service);
+        stage.job_is(customer, run, JobState::Running, 6).await?;
+        service.cancel(organization, run).await?;
+        stage.over(customer, run).await?;
+        worker.end().await?;
+        let job = stage.jobs(customer, run).await?.remove(0);
+        let report = JobReport::from_text(&job.outcome).context("a report")?;
+        assert_eq!((job.state, report.restored, report.into.as_deref()), (JobState::Cancelled, 6, Some("Restored")));
+        let of = service.catalog().organization(organization);
+        let items = of.restored_items(job.id, &[Became::Restored], 0, 100).await?;
+        assert_eq!(items.len(), 6);
         Ok(())
     }
 
