@@ -425,10 +425,12 @@ fn doing(job: &Job) -> String {
         return format!("{words}. {remedy}");
     }
     if report.failures > 0 {
-        return format!(
-            "{} could not be copied",
-            noun(report.failures, "item", "items")
-        );
+        let done = match job.kind {
+            JobKind::Restore => "restored",
+            _ => "copied",
+        };
+        let items = noun(report.failures, "item", "items");
+        return format!("{items} could not be {done}");
     }
     if report.snapshot.is_none() && report.restored == 0 && job.state == JobState::Finished {
         return "Nothing had changed".to_owned();
