@@ -13,6 +13,7 @@ mod looks;
 mod metrics;
 mod pace;
 mod panics;
+mod restores;
 mod sessions;
 mod sign_in;
 mod sign_up;
