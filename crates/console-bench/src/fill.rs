@@ -467,6 +467,7 @@ fn outcome(number: usize, at: Timestamp) -> Finished {
             waiting_for: String::new(),
         },
         snapshot: (result != JobResult::Failed).then(|| ("0".repeat(64), items, bytes)),
+        restored: Vec::new(),
         failures: match result {
             JobResult::Failed => None,
             JobResult::Partial => Some((0..FAILURES).map(failure).collect()),
