@@ -76,6 +76,8 @@ struct Point {
 struct Browse {
     tree: Vec<TreeStep>,
     folder: String,
+    number: String,
+    /// The same with its noun.
     count: String,
     restore_folder: String,
     folder_id: String,
@@ -486,6 +488,7 @@ async fn browse(
             ..View::default()
         }
         .href(key, "/search"),
+        number: count(folder.messages),
         count: noun(folder.messages, "message", "messages"),
         restore_folder: View {
             message: String::new(),
