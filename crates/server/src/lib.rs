@@ -27,6 +27,7 @@ mod pages;
 mod panics;
 mod password;
 mod path;
+mod patient;
 mod peer;
 mod problem;
 mod routes;

@@ -1,44 +1,48 @@
-//! How many files of many messages are made at a time: a few in all and fewer for one user, because each holds a restore point open for as long as somebody's
-//! network takes.
+//! How many files of many messages are made at a time: a few in all, fewer for one organization, and fewer for one user, because each holds a restore point open
+//! for as long as somebody's network takes.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use catalog::UserId;
+use catalog::{OrganizationId, UserId};
 
 /// Each holds some megabytes: a message, and the names of 20,000.
-const AT_ONCE: u32 = 8;
+const AT_ONCE: usize = 8;
+/// However many users one has, the others have room.
+const OF_ONE_ORGANIZATION: usize = 4;
 /// A browser downloads one after another; whoever opens more leaves the others room.
-const OF_ONE_USER: u32 = 2;
+const OF_ONE_USER: usize = 2;
 
-/// What is being made.
+/// What is being made, and for whom.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Slots(Arc<Mutex<HashMap<UserId, u32>>>);
+pub(crate) struct Slots(Arc<Mutex<Vec<(OrganizationId, UserId)>>>);
 
 /// Room for one, until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Slot {
     slots: Slots,
-    user: UserId,
+    of: (OrganizationId, UserId),
 }
 
 impl Slots {
     /// Room for one more of a user, if there is any.
-    pub(crate) fn take(&self, user: UserId) -> Option<Slot> {
+    pub(crate) fn take(&self, organization: OrganizationId, user: UserId) -> Option<Slot> {
         let mut taken = self.taken();
-        let of_user = taken.get(&user).copied().unwrap_or_default();
-        if of_user >= OF_ONE_USER || taken.values().sum::<u32>() >= AT_ONCE {
+        let of_organization = taken.iter().filter(|(one, _)| *one == organization).count();
+        let of_user = taken.iter().filter(|(_, one)| *one == user).count();
+        if of_user >= OF_ONE_USER
+            || of_organization >= OF_ONE_ORGANIZATION
+            || taken.len() >= AT_ONCE
+        {
             return None;
         }
-        taken.insert(user, of_user + 1);
+        let of = (organization, user);
+        taken.push(of);
         drop(taken);
         let slots = self.clone();
-        Some(Slot { slots, user })
+        Some(Slot { slots, of })
     }
 
-    fn taken(&self) -> MutexGuard<'_, HashMap<UserId, u32>> {
+    fn taken(&self) -> MutexGuard<'_, Vec<(OrganizationId, UserId)>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -46,9 +50,8 @@ impl Slots {
 impl Drop for Slot {
     fn drop(&mut self) {
         let mut taken = self.slots.taken();
-        match taken.get_mut(&self.user) {
-            Some(of_user) if *of_user > 1 => *of_user -= 1,
-            _ => _ = taken.remove(&self.user),
+        if let Some(at) = taken.iter().position(|one| *one == self.of) {
+            taken.swap_remove(at);
         }
     }
 }
@@ -61,18 +64,26 @@ mod tests {
     #[test]
     fn a_few_in_all_and_fewer_for_one() {
         let slots = Slots::default();
-        let users: Vec<_> = (0..AT_ONCE).map(|_| UserId::new()).collect();
         let mut held = Vec::new();
-        for user in &users[..(AT_ONCE / OF_ONE_USER) as usize] {
-            for _ in 0..OF_ONE_USER {
-                held.push(slots.take(*user).expect("there is room"));
+        for _ in 0..AT_ONCE / OF_ONE_ORGANIZATION {
+            let organization = OrganizationId::new();
+            for _ in 0..OF_ONE_ORGANIZATION / OF_ONE_USER {
+                let user = UserId::new();
+                for _ in 0..OF_ONE_USER {
+                    held.push(slots.take(organization, user).expect("there is room"));
+                }
+                assert!(slots.take(organization, user).is_none(), "of one user");
             }
-            assert!(slots.take(*user).is_none(), "of one user");
+            let colleague = UserId::new();
+            assert!(
+                slots.take(organization, colleague).is_none(),
+                "of one organization"
+            );
         }
-        assert!(slots.take(UserId::new()).is_none(), "in all");
+        let (another, user) = (OrganizationId::new(), UserId::new());
+        assert!(slots.take(another, user).is_none(), "in all");
         held.pop();
-        assert!(slots.take(users[0]).is_none());
-        drop(slots.take(UserId::new()).expect("there is room again"));
+        drop(slots.take(another, user).expect("there is room again"));
         held.clear();
         assert!(slots.taken().is_empty());
     }

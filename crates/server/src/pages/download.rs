@@ -22,6 +22,7 @@ use crate::{
     file_name::{Names, plain},
     pages::message::{Headline, file},
     path::Path,
+    patient::Patient,
     words::count,
 };
 
@@ -107,9 +108,9 @@ pub(crate) async fn begin(
         let what = "No message is selected. Go back and tick the messages to download.";
         return Err(Problem::Invalid(what.to_owned()));
     }
-    let slot = state.zips().take(signed.user.id);
-    let slot = slot.ok_or(Problem::TooOften(SLOT_WAIT_S))?;
     let organization = signed.organization.id();
+    let slot = state.zips().take(organization, signed.user.id);
+    let slot = slot.ok_or(Problem::TooOften(SLOT_WAIT_S))?;
     let archive = state.service().archive(organization, row.key, Some(point));
     let archive = archive.await?;
     let (parts, name, object) = match files {
@@ -139,6 +140,7 @@ pub(crate) async fn begin(
         )
         .await?;
     let (writer, reader) = tokio::io::duplex(BUFFER_BYTES);
+    let writer = Patient::new(writer, state.clock().clone());
     let work = async move {
         let written = write(archive, parts, writer).await;
         drop(slot);
@@ -205,7 +207,11 @@ fn of_folders(
 }
 
 /// Writes the ZIP to its end, or breaks off.
-async fn write(archive: Archive, parts: Vec<Part>, writer: DuplexStream) -> io::Result<()> {
+async fn write(
+    archive: Archive,
+    parts: Vec<Part>,
+    writer: Patient<DuplexStream>,
+) -> io::Result<()> {
     let mut zip = Zip {
         writer: ZipFileWriter::with_tokio(writer),
         names: Names::default(),
