@@ -78,6 +78,8 @@ pub(crate) async fn check_connection(
     Path(id): Path<ConnectionId>,
 ) -> Result<Json<Connection>, Problem> {
     let of = &signed.organization;
+    of.connection(id).await?;
+    signed.note(&state, "checked a connection", id).await?;
     state.service().check_connection(of.id(), id).await?;
     Ok(Json(of.connection(id).await?.into()))
 }

@@ -56,6 +56,8 @@ pub(crate) async fn check(
     Path(id): Path<ConnectionId>,
 ) -> Result<Response, Problem> {
     let organization = signed.organization.id();
+    signed.organization.connection(id).await?;
+    signed.note(&state, "checked a connection", id).await?;
     let checked = state.service().check_connection(organization, id).await?;
     let response = Redirect::to(&format!("/connections/{id}")).into_response();
     Ok(match checked.health {

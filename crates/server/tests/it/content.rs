@@ -386,6 +386,24 @@ pub(crate) fn noise(letters: usize) -> String {
     letters.collect()
 }
 
+/// It asks Microsoft, and what it finds changes what all are told.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_check_of_a_connection_is_noted() {
+    let backed = Backed::with(&[mail(1, "Hello")]).await;
+    let connection = backed.organization.connections().await.unwrap()[0].id;
+    let (path, csrf) = (
+        format!("/connections/{connection}/check"),
+        backed.browser.csrf().await,
+    );
+    let page = backed.browser.post(&path, &[("csrf", &csrf)]).await;
+    assert_eq!(page.status, 303);
+    backed.browser.make_token("administrator").await;
+    let path = format!("/api/v1{path}");
+    let program = backed.browser.program(Method::POST, &path, "").await;
+    assert_eq!(program.json()["health"], "connected");
+    assert_eq!(backed.noted().await.get("checked a connection"), Some(&2));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_look_at_a_message_is_noted_once() {
     let backed = Backed::with(&[mail(1, "Hello")]).await;

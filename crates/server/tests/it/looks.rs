@@ -1,10 +1,18 @@
 //! Every look into content is noted: the table of routes is walked over a mailbox with one message, and whatever answers with something of the message has to
 //! have noted it. An address that is added later is tested, too; one with an id of a new kind makes the test say so.
 
-use catalog::{AuditEntry, Role};
+use std::time::Duration;
+
+use catalog::{
+    AccountFilter, AuditEntry, Finished, ItemReport, JobKind, JobResult, NewJob, Progress, Role,
+    RunCause, RunId,
+};
+use model::{FailureCause, ItemId};
 use reqwest::Method;
 use serde_json::Value;
 use server::{RouteInfo, Who};
+use service::{RestoreOrder, Selection};
+use workload::mail::restore::Destination;
 
 use crate::{
     browser::{Answer, Browser},
@@ -17,7 +25,7 @@ use crate::{
 const CANARIES: [&str; 4] = ["quokka-1", "quokka-2", "quokka-3", "quokka-4"];
 
 /// What hands out something of a message; that nothing is missing here keeps the test from passing because nothing was found.
-const SHOWING: [&str; 13] = [
+const SHOWING: [&str; 16] = [
     "GET /accounts/{account}",
     "GET /accounts/{account}/message/attachment",
     "GET /accounts/{account}/message/body",
@@ -29,7 +37,10 @@ const SHOWING: [&str; 13] = [
     "GET /api/v1/accounts/{account}/restore-points/{point}/messages/{message}",
     "GET /api/v1/accounts/{account}/restore-points/{point}/messages/{message}/attachments/{number}",
     "GET /api/v1/accounts/{account}/restore-points/{point}/messages/{message}/eml",
+    "GET /failures",
+    "GET /runs/{run}/report",
     "POST /accounts/{account}/download",
+    "POST /accounts/{account}/restore",
     "POST /api/v1/accounts/{account}/restore-points/{point}/zip",
 ];
 
@@ -50,7 +61,9 @@ async fn ids(backed: &Backed) -> Ids {
     let messages = format!("/api/v1{}/restore-points/{point}/messages", backed.path(""));
     let found = browser.program(Method::GET, &messages, "").await.json();
     let text = |value: &Value| value.as_str().unwrap().to_owned();
-    let runs = of.runs(backed.task, None, 1).await.unwrap();
+    let message = text(&found["items"][0]["message"]["id"]);
+    let run = restored(backed, &message).await;
+    fail(backed, &message).await;
     let now = backed.service.clock().now();
     let colleague = new_user("colleague@example.com", Role::Auditor);
     let user = of.add_user(&colleague, now).await.unwrap();
@@ -67,10 +80,10 @@ async fn ids(backed: &Backed) -> Ids {
         ("account", backed.account.key.to_string()),
         ("point", point),
         ("folder", text(&found["items"][0]["folder"])),
-        ("message", text(&found["items"][0]["message"]["id"])),
+        ("message", message),
         ("number", "0".to_owned()),
         ("task", backed.task.to_string()),
-        ("run", runs[0].id.to_string()),
+        ("run", run.to_string()),
         ("connection", connections[0].id.to_string()),
         ("user", user.to_string()),
         ("token", tokens[0].id.to_string()),
@@ -79,6 +92,54 @@ async fn ids(backed: &Backed) -> Ids {
             draft.location().split('/').nth(3).unwrap().to_owned(),
         ),
     ]
+}
+
+/// A restore of the message that is over.
+async fn restored(backed: &Backed, message: &str) -> RunId {
+    let order = RestoreOrder {
+        snapshot: backed.account.snapshot.clone(),
+        selection: Selection::Messages(vec![ItemId::new(message).unwrap()]),
+        target: backed.account.key,
+        destination: Destination::InPlace,
+        key: None,
+    };
+    let of = backed.organization.id();
+    let begun = backed.service.restore(of, backed.account.key, order);
+    let run = begun.await.unwrap();
+    backed.work_off(run).await;
+    run
+}
+
+/// A backup in which the message could not be copied again.
+async fn fail(backed: &Backed, message: &str) {
+    let (of, now) = (&backed.organization, backed.service.clock().now());
+    let job = NewJob {
+        kind: JobKind::Backup,
+        priority: 0,
+        input: String::new(),
+    };
+    let all = AccountFilter::default();
+    let begun = of.begin_run(backed.task, RunCause::BackupNow, &all, &job, now);
+    begun.await.unwrap().unwrap();
+    let catalog = backed.service.catalog();
+    let claim = catalog.claim("worker", Duration::from_secs(60), now).await;
+    let failure = ItemReport {
+        item: message.to_owned(),
+        cause: FailureCause::Corrupt,
+        attempts: 1,
+        first_seen_at: now,
+        last_tried_at: now,
+    };
+    let finished = Finished {
+        result: JobResult::Partial,
+        outcome: String::new(),
+        progress: Progress::default(),
+        snapshot: None,
+        failures: Some(vec![failure]),
+        restored: Vec::new(),
+    };
+    let lease = claim.unwrap().unwrap().lease;
+    catalog.finish(&lease, &finished, now).await.unwrap();
 }
 
 /// Asks so that something of the message is in the answer, if there can be.
@@ -91,6 +152,7 @@ async fn ask(browser: &Browser, route: &RouteInfo, ids: &Ids) -> Answer {
         ("folder", of("folder")),
         ("message", of("message")),
         ("words", CANARIES[0]),
+        ("account", of("account")),
     ];
     match (route.is_api(), &route.method) {
         (false, &Method::GET) => {
@@ -103,6 +165,15 @@ async fn ask(browser: &Browser, route: &RouteInfo, ids: &Ids) -> Answer {
             let csrf = browser.csrf().await;
             let fields = [&named[..], &[("csrf", csrf.as_str())]].concat();
             browser.post(&path, &fields).await
+        }
+        (false, _) if path.ends_with("/restore") => {
+            let csrf = browser.csrf().await;
+            let order = [
+                ("csrf", csrf.as_str()),
+                ("what", "messages"),
+                ("step", "review"),
+            ];
+            browser.post(&path, &[&named[..], &order].concat()).await
         }
         (true, _) if path.ends_with("/zip") => {
             let wanted = serde_json::json!({"messages": [of("message")]}).to_string();
@@ -144,6 +215,18 @@ async fn every_look_into_content_is_noted() {
         );
         showing.push(format!("{} {}", route.method, route.path));
     }
+    // Whoever may not look is told that the backup has it, and nothing of what it is.
+    let auditor = Browser::new(&backed.browser.url());
+    auditor.sign_in("colleague@example.com").await;
+    let before = of.audit(None, 1).await.unwrap()[0].number;
+    let failures = auditor.get(&format!("/failures?account={key}")).await;
+    assert!(failures.has("Held in the backup") && failures.has("Kept its last good version"));
+    assert!(!CANARIES.iter().any(|canary| failures.text.contains(canary)));
+    assert_eq!(
+        of.audit(None, 1).await.unwrap()[0].number,
+        before,
+        "it is no look"
+    );
     showing.sort();
     assert_eq!(showing, SHOWING, "what shows something of a message");
 }

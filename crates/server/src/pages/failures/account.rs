@@ -1,6 +1,7 @@
 //! What of one account is not in its backup: what it is and where, why, what Keepwell did, and the way out.
 //!
-//! Subjects and folders are content: they are for those who may look into backups, and looking is noted in the audit. Others see the items' ids.
+//! Subjects and folders are content: they are for those who may look into backups, and looking is noted in the audit. Others see the items' ids, and
+//! whether the backup has an earlier version of them.
 
 use askama::Template;
 use axum::response::Response;
@@ -56,6 +57,9 @@ struct Row {
 
 /// What an item is called, and where it is.
 struct What {
+    /// What is known of it without its content.
+    state: &'static str,
+    is_held: bool,
     subject: Option<String>,
     folder: Option<String>,
     /// The item in the newest restore point.
@@ -148,7 +152,8 @@ fn sentence(account: &Account, skips: usize) -> String {
 /// The newest restore point, which knows what items are called; without it there are only ids.
 struct Names {
     key: AccountKey,
-    point: String,
+    may_look: bool,
+    point: Option<String>,
     archive: Option<Archive>,
     failures: Vec<ItemFailure>,
     skips: Vec<Skip>,
@@ -158,21 +163,24 @@ impl Names {
     async fn open(state: &State, signed: &Signed, account: &Account) -> Result<Self, Problem> {
         let mut names = Self {
             key: account.key,
-            point: account.snapshot.clone().unwrap_or_default(),
+            may_look: signed.may_act(),
+            point: account.snapshot.clone(),
             archive: None,
             failures: Vec::new(),
             skips: Vec::new(),
         };
-        if !signed.may_act() || account.snapshot.is_none() {
+        let Some(point) = &names.point else {
             return Ok(names);
+        };
+        if names.may_look {
+            signed
+                .note(state, "looked at failures", account.key)
+                .await?;
         }
-        signed
-            .note(state, "looked at failures", account.key)
-            .await?;
         let of = signed.organization.id();
         let service = state.service();
         // What cannot be read is told on the account's own page; the ids are known without it.
-        if let Ok(archive) = service.archive(of, account.key, Some(&names.point)).await {
+        if let Ok(archive) = service.archive(of, account.key, Some(point)).await {
             names.failures = archive.failures().await.unwrap_or_default();
             names.skips = archive.skips().await.unwrap_or_default();
             names.archive = Some(archive);
@@ -189,9 +197,8 @@ impl Names {
         let container = noted.map(|failure| &failure.container);
         let what = self.what(item.as_ref(), container, &report.item).await;
         let (why, remedy) = words(report.cause);
-        let held = what.href.is_some();
         let is_left = report.cause == FailureCause::Defect && report.attempts >= DEFECT_RUNS;
-        let mut did = match held {
+        let mut did = match what.is_held {
             true => "Kept its last good version.".to_owned(),
             false => "Copied everything else, and left it out.".to_owned(),
         };
@@ -221,9 +228,9 @@ impl Names {
             let what = self.what(Some(&skip.item), Some(&skip.container), id).await;
             let (why, remedy) = reason(skip.cause);
             rows.push(Row {
-                did: match what.href {
-                    Some(_) => "Kept what Microsoft says of it, without its MIME.",
-                    None => "Copied everything else, and left it out.",
+                did: match what.is_held {
+                    true => "Kept what Microsoft says of it, without its MIME.",
+                    false => "Copied everything else, and left it out.",
                 }
                 .to_owned(),
                 what,
@@ -239,6 +246,11 @@ impl Names {
 
     async fn what(&self, item: Option<&ItemId>, container: Option<&ItemId>, id: &str) -> What {
         let mut what = What {
+            state: match &self.point {
+                Some(_) => "The backup could not be read",
+                None => "Not held yet",
+            },
+            is_held: false,
             subject: None,
             folder: None,
             href: None,
@@ -247,25 +259,33 @@ impl Names {
         let Some(archive) = &self.archive else {
             return what;
         };
+        what.state = "Not held yet";
         let mut folder = archive
             .folders()
             .iter()
             .find(|folder| Some(&folder.id) == container);
         if let Some(item) = item
             && let Ok(Some(at)) = archive.find(item).await
-            && let Ok(json) = archive.json(&at).await
         {
+            what.is_held = true;
+            what.state = "Held in the backup";
+            if !self.may_look {
+                return what;
+            }
             folder = archive.holder(&at).or(folder);
-            what.subject = Some(Headline::of(&json).subject);
+            let json = archive.json(&at).await.ok();
+            what.subject = json.map(|json| Headline::of(&json).subject);
             let view = View {
-                point: self.point.clone(),
+                point: self.point.clone().unwrap_or_default(),
                 folder: folder.map_or_else(String::new, |folder| folder.id.to_string()),
                 message: id.to_owned(),
                 ..View::default()
             };
             what.href = Some(view.href(self.key, ""));
         }
-        what.folder = folder.map(|folder| folder.display_name.clone());
+        if self.may_look {
+            what.folder = folder.map(|folder| folder.display_name.clone());
+        }
         what
     }
 }
