@@ -117,12 +117,16 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
     if !arguments.wait {
         return measure(arguments, &runtime, &places, size, requests);
     }
+    let mut last = Ok(());
     for line in std::io::stdin().lines() {
         line?;
-        measure(arguments, &runtime, &places, size, requests)?;
+        last = measure(arguments, &runtime, &places, size, requests);
+        if let Err(error) = &last {
+            eprintln!("error: {error:#}");
+        }
         println!("measured");
     }
-    Ok(())
+    last
 }
 
 /// Measures on each of the databases, and tells what came of it.
