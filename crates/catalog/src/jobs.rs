@@ -310,6 +310,27 @@ impl Catalog {
         Ok(due.is_some())
     }
 
+    /// Notes the snapshot that a backup has made, with its items and bytes, before the job is over: whatever happens to the worker, people see it.
+    ///
+    /// # Errors
+    /// [`Error::LeaseLost`] when another worker has the job, or it is over. Then nothing is noted.
+    pub async fn note_snapshot(&self, lease: &Lease, snapshot: &(String, u64, u64)) -> Result<()> {
+        let lock = self.dialect.for_update();
+        transaction!(self, "note a backup's snapshot", |c| {
+            let job = sqlx::query(AssertSqlSafe(format!(
+                "SELECT organization_id, account_id FROM jobs WHERE id = $1 AND owner = $2 AND fencing_token = $3 AND state = 'running' {lock}"
+            )))
+            .bind(lease.job.to_string())
+            .bind(&lease.owner)
+            .bind(signed(lease.fencing_token))
+            .fetch_optional(&mut *c)
+            .await
+            .map_err(sql("look for a lease"))?
+            .ok_or(Error::LeaseLost)?;
+            accept(c, &job, Some(snapshot), None).await
+        })
+    }
+
     /// Gives a job back unfinished: to be paused or stopped as is wanted of its run, else to go on.
     ///
     /// # Errors

@@ -217,7 +217,12 @@ async fn back_up(service: &Service, claim: &Claim, meter: &Meter) -> Result<Done
         let archive = restore::archive(setting, &account, Some(id)).await?;
         let (items, size_bytes) = archive.totals().await.map_err(unreadable)?;
         (job.items, job.size_bytes) = (items, size_bytes);
-        accepted = Some((id.to_string(), items, size_bytes));
+        let made = (id.to_string(), items, size_bytes);
+        // Lists take a while. Whoever dies over them leaves what the account has told.
+        if let Err(error) = service.catalog().note_snapshot(&claim.lease, &made).await {
+            tracing::warn!(error = %error, "a snapshot could not be noted before its job is over");
+        }
+        accepted = Some(made);
         if wants_lists && let Err(error) = archive.make_lists(&meter.mail).await {
             // Pages and searches do without.
             tracing::warn!(error = %error, "the lists of an account could not be made");

@@ -410,6 +410,24 @@ on_both! {
         }
     }
 
+    /// A worker that dies between its snapshot and the end of its job leaves an account that is told as it is.
+    async fn a_snapshot_is_known_before_its_job_is_over_and_from_whoever_has_it_alone(stage: Stage) {
+        let tenant = stage.tenant("anna").await;
+        let keys = tenant.accounts(&["A"]).await;
+        begin(&tenant, 1).await;
+        let dead = claim(&stage.catalog, "dead", 2).await.unwrap();
+        let made = |name: &str| (name.to_owned(), 7, 70);
+        stage.catalog.note_snapshot(&dead.lease, &made("first")).await.unwrap();
+        let account = async || tenant.organization.account(keys[0]).await.unwrap();
+        let told = async || { let it = account().await; (it.snapshot, it.items, it.size_bytes, it.last_result) };
+        let expected = (Some("first".to_owned()), 7, 70, LastResult::InProgress);
+        assert_eq!(told().await, expected);
+        claim(&stage.catalog, "next", 63).await.unwrap();
+        let late = stage.catalog.note_snapshot(&dead.lease, &made("late")).await;
+        assert!(matches!(late, Err(Error::LeaseLost)), "{late:?}");
+        assert_eq!(told().await, expected);
+    }
+
     async fn a_job_that_is_given_back_waits_for_its_time(stage: Stage) {
         let tenant = stage.tenant("anna").await;
         tenant.accounts(&["A"]).await;
