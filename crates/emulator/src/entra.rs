@@ -1,6 +1,6 @@
 //! Entra ID: discovery documents, keys, signing in and consent for people, and tokens for applications and people.
 //!
-//! Device code, on-behalf-of, guests and accounts of other tenants, second factors and conditional access are not served.
+//! On-behalf-of, guests and accounts of other tenants, second factors and conditional access are not served.
 
 mod admin_consent;
 mod asked;
@@ -10,6 +10,7 @@ mod client;
 mod codes;
 mod consent;
 mod deliver;
+mod device;
 mod discovery;
 mod error;
 mod grant;
@@ -31,6 +32,7 @@ use crate::{Error, Query, Reply, Tenant};
 
 use client::Clients;
 use codes::Codes;
+use device::Devices;
 pub(crate) use error::{EntraError, Stamp};
 use session::Sessions;
 pub(crate) use token::{Principal, Tokens};
@@ -54,6 +56,7 @@ pub(crate) struct Entra {
     pub(crate) tokens: Tokens,
     clients: Clients,
     codes: Codes,
+    devices: Devices,
     sessions: Sessions,
     /// For codes and cookies, apart from the tenant's random numbers, so that signing in does not change the world.
     random: Mutex<StdRng>,
@@ -65,6 +68,7 @@ impl Entra {
             tokens: Tokens::new(tenant.id)?,
             clients: Clients::default(),
             codes: Codes::default(),
+            devices: Devices::default(),
             sessions: Sessions::default(),
             // Another sequence than that of request ids, which everybody sees.
             random: Mutex::new(StdRng::seed_from_u64(!seed)),
@@ -109,6 +113,14 @@ impl Entra {
                 only(request, &[Method::POST])?;
                 grant::answer(self, request, self.authority(authority)?).map(Reply::json)
             }
+            ["oauth2", "v2.0", "devicecode"] => {
+                only(request, &[Method::POST])?;
+                device::begin(self, request, self.authority(authority)?).map(Reply::json)
+            }
+            ["oauth2", "deviceauth"] if *authority == "common" => shown(
+                only(request, &[Method::GET, Method::POST])
+                    .and_then(|()| device::answer(self, request)),
+            ),
             ["oauth2", "v2.0", "authorize"] => shown(
                 only(request, &[Method::GET, Method::POST])
                     .and_then(|()| authorize::answer(self, request, authority)),
@@ -174,12 +186,23 @@ impl Entra {
 
     /// A value that nobody guesses.
     fn opaque(&self) -> String {
-        let mut bytes = [0; 32];
+        BASE64URL_NOPAD.encode(&self.bytes::<32>())
+    }
+
+    /// So many of these letters, for people to type.
+    fn letters<const COUNT: usize>(&self, letters: &[u8]) -> String {
+        let bytes = self.bytes::<COUNT>();
+        let letter = |byte: u8| char::from(letters[usize::from(byte) % letters.len()]);
+        bytes.into_iter().map(letter).collect()
+    }
+
+    fn bytes<const COUNT: usize>(&self) -> [u8; COUNT] {
+        let mut bytes = [0; COUNT];
         self.random
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .fill_bytes(&mut bytes);
-        BASE64URL_NOPAD.encode(&bytes)
+        bytes
     }
 }
 

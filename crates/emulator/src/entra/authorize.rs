@@ -152,7 +152,10 @@ impl<'a> Authorization<'a> {
         let tenant = &walk.entra.tenant;
         let missing = consent::missing(tenant, &walk.app, &self.asked, &signed_in.user);
         match walk.answer("decision") {
-            Some("accept") => self.accept(&signed_in, &missing),
+            Some("accept") => {
+                grant(walk, &self.asked, &signed_in, &missing)?;
+                Ok(self.done(&signed_in))
+            }
             Some(_) if consent::may_grant(tenant, &signed_in.user, &missing) => Err(declined()),
             Some(_) => Err(approval_needed()),
             None if is_silent && !missing.is_empty() => Err(EntraError::new(
@@ -167,73 +170,16 @@ impl<'a> Authorization<'a> {
             None if missing.is_empty() && walk.get("prompt") != Some("consent") => {
                 Ok(self.done(&signed_in))
             }
-            None => Ok(self.ask(&signed_in.user, &missing)),
+            None => Ok(ask(walk, &self.asked, &signed_in.user, &missing)),
         }
-    }
-
-    /// The page that asks for consent, or says who could give it.
-    fn ask(&self, user: &User, missing: &[&'static Scope]) -> Reply {
-        let walk = self.walk;
-        let action = walk.address(&[]);
-        let (app, name) = (&walk.app.display_name, &user.principal_name);
-        if !consent::may_grant(&walk.entra.tenant, user, missing) {
-            let stamp = walk.request.stamp;
-            return page::need_approval(&action, app, name, &approval_needed(), stamp);
-        }
-        let all = self.asked.scopes(&walk.app);
-        // `openid` is what signing in means; Microsoft's page does not list it.
-        let lines: Vec<_> = all
-            .iter()
-            .filter(|scope| scope.value != "openid")
-            .map(|scope| Line {
-                name: scope.user_name,
-                description: scope.description,
-            })
-            .collect();
-        let organization = consent::may_grant_for_all(user).then_some(false);
-        page::consent(&action, app, name, &lines, organization)
-    }
-
-    fn accept(
-        &self,
-        signed_in: &SignedIn,
-        missing: &[&'static Scope],
-    ) -> Result<Reply, EntraError> {
-        let walk = self.walk;
-        let user = &signed_in.user;
-        if !consent::may_grant(&walk.entra.tenant, user, missing) {
-            return Err(approval_needed());
-        }
-        let for_all = walk.answer("organization") == Some("true");
-        let whom = match for_all && consent::may_grant_for_all(user) {
-            true => For::Everybody,
-            false => For::Oneself,
-        };
-        let scopes = self.asked.scopes(&walk.app);
-        let now = walk.request.stamp.now;
-        consent::record(
-            &walk.entra.tenant,
-            &walk.app,
-            user,
-            whom,
-            (&scopes, &[]),
-            now,
-        );
-        Ok(self.done(signed_in))
     }
 
     /// Back to the application.
     fn done(&self, signed_in: &SignedIn) -> Reply {
         let walk = self.walk;
         let now = walk.request.stamp.now;
-        let scopes = self.asked.scopes(&walk.app);
         let nonce = walk.get("nonce").map(str::to_owned);
-        let permit = Permit {
-            client_id: walk.app.client_id,
-            user: signed_in.user.id,
-            since: signed_in.since,
-            scopes: scopes.iter().map(|scope| scope.value.to_owned()).collect(),
-        };
+        let permit = Permit::of(&walk.app, signed_in, &self.asked);
         let mut fields = Vec::new();
         let mut code = None;
         if self.wants.code {
@@ -266,6 +212,60 @@ impl<'a> Authorization<'a> {
         }
         walk.send(self.mode, fields)
     }
+}
+
+/// The page that asks for consent, or says who could give it.
+pub(super) fn ask(walk: &Walk, asked: &Asked, user: &User, missing: &[&'static Scope]) -> Reply {
+    let action = walk.address(&[]);
+    let (app, name) = (&walk.app.display_name, &user.principal_name);
+    if !consent::may_grant(&walk.entra.tenant, user, missing) {
+        let stamp = walk.request.stamp;
+        return page::need_approval(&action, app, name, &approval_needed(), stamp);
+    }
+    let all = asked.scopes(&walk.app);
+    // `openid` is what signing in means; Microsoft's page does not list it.
+    let lines: Vec<_> = all
+        .iter()
+        .filter(|scope| scope.value != "openid")
+        .map(|scope| Line {
+            name: scope.user_name,
+            description: scope.description,
+        })
+        .collect();
+    let organization = consent::may_grant_for_all(user).then_some(false);
+    page::consent(&action, app, name, &lines, organization)
+}
+
+/// Writes down that the person consented on that page.
+///
+/// # Errors
+/// 90094 for somebody who may not.
+pub(super) fn grant(
+    walk: &Walk,
+    asked: &Asked,
+    signed_in: &SignedIn,
+    missing: &[&'static Scope],
+) -> Result<(), EntraError> {
+    let user = &signed_in.user;
+    if !consent::may_grant(&walk.entra.tenant, user, missing) {
+        return Err(approval_needed());
+    }
+    let for_all = walk.answer("organization") == Some("true");
+    let whom = match for_all && consent::may_grant_for_all(user) {
+        true => For::Everybody,
+        false => For::Oneself,
+    };
+    let scopes = asked.scopes(&walk.app);
+    let now = walk.request.stamp.now;
+    consent::record(
+        &walk.entra.tenant,
+        &walk.app,
+        user,
+        whom,
+        (&scopes, &[]),
+        now,
+    );
+    Ok(())
 }
 
 fn challenge(walk: &Walk) -> Result<Option<Challenge>, EntraError> {

@@ -8,8 +8,8 @@ use std::{
 use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
-use super::EntraError;
-use crate::tenant::Platform;
+use super::{EntraError, asked::Asked, session::SignedIn};
+use crate::{App, tenant::Platform};
 
 /// Codes live "about ten minutes".
 const CODE_LIFETIME: SignedDuration = SignedDuration::from_mins(10);
@@ -26,6 +26,19 @@ pub(super) struct Permit {
     /// When the person signed in.
     pub(super) since: Timestamp,
     pub(super) scopes: Vec<String>,
+}
+
+impl Permit {
+    /// What a person who signed in lets an application have of what it asked for.
+    pub(super) fn of(app: &App, signed_in: &SignedIn, asked: &Asked) -> Self {
+        let scopes = asked.scopes(app);
+        Self {
+            client_id: app.client_id,
+            user: signed_in.user.id,
+            since: signed_in.since,
+            scopes: scopes.iter().map(|scope| scope.value.to_owned()).collect(),
+        }
+    }
 }
 
 /// A permit on its way to the application.

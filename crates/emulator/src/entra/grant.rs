@@ -1,5 +1,5 @@
 //! The token endpoint: a token for an application itself (client credentials), or for a person who let the application have one (an authorization
-//! code, a refresh token). Other grants (device code, on behalf of, password) are refused.
+//! code, a device code, a refresh token). Other grants (on behalf of, password) are refused.
 
 use data_encoding::BASE64URL_NOPAD;
 use http::{StatusCode, header};
@@ -35,6 +35,7 @@ pub(super) fn answer(
         )),
         "client_credentials" => grant.client_credentials(),
         "authorization_code" => grant.authorization_code(),
+        "urn:ietf:params:oauth:grant-type:device_code" | "device_code" => grant.device_code(),
         "refresh_token" => grant.refresh_token(),
         other => Err(EntraError::new(
             StatusCode::BAD_REQUEST,
@@ -100,6 +101,20 @@ impl Grant<'_> {
         let user = self.user(&code.permit)?;
         self.entra.codes.use_up(key)?;
         Ok(self.tokens(&app, &user, &code.permit, proof, code.nonce.as_deref()))
+    }
+
+    fn device_code(&self) -> Result<Value, EntraError> {
+        let claimed = Claimed::read(self.request, self.form)?;
+        let app = claimed.app(self.tenant())?;
+        let key = required(self.form, "device_code")?;
+        let proof = self.prove(&claimed, &app)?;
+        if proof == Proof::None && !app.is_public() {
+            return Err(unproven());
+        }
+        let now = self.request.stamp.now;
+        let permit = self.entra.devices.redeem(key, app.client_id, now)?;
+        let user = self.user(&permit)?;
+        Ok(self.tokens(&app, &user, &permit, proof, None))
     }
 
     fn refresh_token(&self) -> Result<Value, EntraError> {

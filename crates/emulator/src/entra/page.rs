@@ -7,6 +7,8 @@
 //! | pick an account | `account`: `session` or `other` |
 //! | permissions requested | `decision`: `accept` or `cancel`; `organization`: `true` |
 //! | need admin approval | `decision`: `cancel`; `account`: `other` |
+//! | enter code | `otc` |
+//! | sign in on a device | `decision`: `continue` or `cancel` |
 
 use std::fmt::Write;
 
@@ -56,6 +58,54 @@ pub(super) fn sign_in(action: &str, app: &str, login: &str, error: Option<&Entra
             app = escape(app),
             action = escape(action),
             login = escape(login),
+        ),
+    )
+}
+
+/// Asks for the code that a device shows.
+pub(super) fn device_code(action: &str, was_wrong: bool) -> Reply {
+    let alert = match was_wrong {
+        true => {
+            "<p role=\"alert\" id=\"error\">That code didn't work. Check the code and try again.</p>"
+        }
+        false => "",
+    };
+    page(
+        StatusCode::OK,
+        "Sign in to your account",
+        &format!(
+            "<h1>Enter code to allow access</h1>{alert}<form method=\"post\" action=\"{}\">\
+             <p>Once you enter the code displayed on your app or device, it will have access to your account.</p>\
+             <label>Code<input type=\"text\" name=\"otc\" autocomplete=\"off\" required></label>\
+             <button class=\"first\" type=\"submit\">Next</button></form>",
+            escape(action)
+        ),
+    )
+}
+
+/// Asks whether it is this application that the person wants to sign in to.
+pub(super) fn device_app(action: &str, app: &str) -> Reply {
+    page(
+        StatusCode::OK,
+        "Sign in to your account",
+        &format!(
+            "<h1>Are you trying to sign in to {app}?</h1><p>Only continue if you downloaded the app from a store or website that you trust.</p>\
+             <form method=\"post\" action=\"{action}\"><button name=\"decision\" value=\"cancel\">Cancel</button>\
+             <button class=\"first\" name=\"decision\" value=\"continue\">Continue</button></form>",
+            app = escape(app),
+            action = escape(action),
+        ),
+    )
+}
+
+/// The device goes on by itself.
+pub(super) fn device_done(app: &str) -> Reply {
+    page(
+        StatusCode::OK,
+        "Sign in to your account",
+        &format!(
+            "<h1>{app}</h1><p>You have signed in to the {app} application on your device. You may now close this window.</p>",
+            app = escape(app)
         ),
     )
 }

@@ -60,17 +60,7 @@ impl<'a> Walk<'a> {
                 ),
             ));
         }
-        let is_single = !app.audience().starts_with("AzureADMultipleOrgs")
-            && !app.audience().starts_with("AzureADandPersonal");
-        if authority == Authority::Shared && is_single {
-            return Err(EntraError::request(
-                50_194,
-                format!(
-                    "Application '{}'({}) is not configured as a multi-tenant application. Usage of the /common endpoint is not supported for such applications created after '10/15/2018'. Use a tenant-specific endpoint or configure the application to be multi-tenant.",
-                    app.client_id, app.display_name
-                ),
-            ));
-        }
+        check_audience(&app, authority)?;
         let redirect_uri = query
             .get("redirect_uri")
             .filter(|uri| !uri.is_empty())
@@ -93,6 +83,25 @@ impl<'a> Walk<'a> {
             posted,
             app,
         })
+    }
+
+    /// The walk of somebody who entered a device's code: its address has the code, and it ends with a page.
+    pub(super) fn of_device(
+        entra: &'a Entra,
+        request: &'a LoginRequest<'a>,
+        query: Query,
+        posted: Query,
+        app: App,
+    ) -> Self {
+        Self {
+            entra,
+            request,
+            redirect_uri: String::new(),
+            platform: Platform::Public,
+            query,
+            posted,
+            app,
+        }
     }
 
     /// A parameter that is there and not empty.
@@ -187,6 +196,25 @@ impl<'a> Walk<'a> {
         };
         redirect(&self.address(done))
     }
+}
+
+/// An application for one tenant is not asked for by an authority of all.
+///
+/// # Errors
+/// 50194.
+pub(super) fn check_audience(app: &App, authority: Authority) -> Result<(), EntraError> {
+    let is_single = !app.audience().starts_with("AzureADMultipleOrgs")
+        && !app.audience().starts_with("AzureADandPersonal");
+    if authority == Authority::Shared && is_single {
+        return Err(EntraError::request(
+            50_194,
+            format!(
+                "Application '{}'({}) is not configured as a multi-tenant application. Usage of the /common endpoint is not supported for such applications created after '10/15/2018'. Use a tenant-specific endpoint or configure the application to be multi-tenant.",
+                app.client_id, app.display_name
+            ),
+        ));
+    }
+    Ok(())
 }
 
 /// Who stands before the login host.

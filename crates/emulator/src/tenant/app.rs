@@ -151,6 +151,12 @@ impl App {
             .unwrap_or("AzureADMyOrg")
     }
 
+    /// Whether the application may ask for tokens without proving itself where no redirect tells what it is: `isFallbackPublicClient`.
+    pub(crate) fn is_public(&self) -> bool {
+        let set = self.properties.get("isFallbackPublicClient");
+        set.and_then(Value::as_bool).unwrap_or(false)
+    }
+
     /// Whether tokens list the directory roles of the person, as `groupMembershipClaims` asks.
     pub(crate) fn lists_directory_roles(&self) -> bool {
         self.properties

@@ -12,6 +12,7 @@ mod entra;
 mod entra_apps;
 mod entra_codes;
 mod entra_consent;
+mod entra_device;
 mod entra_walk;
 mod faults;
 mod hostile;
