@@ -30,6 +30,7 @@ use rand::{Rng, SeedableRng, rngs::StdRng};
 
 use crate::{Error, Query, Reply, Tenant};
 
+use admin_consent::Version;
 use client::Clients;
 use codes::Codes;
 use device::Devices;
@@ -80,7 +81,7 @@ impl Entra {
     pub(crate) fn serves(path: &str) -> bool {
         let second = path.split('/').filter(|s| !s.is_empty()).nth(1);
         second.is_some_and(|name| {
-            ["oauth2", "discovery", "v2.0", ".well-known"]
+            ["oauth2", "discovery", "v2.0", ".well-known", "adminconsent"]
                 .iter()
                 .any(|known| known.eq_ignore_ascii_case(name))
         })
@@ -95,6 +96,12 @@ impl Entra {
         };
         let shown = |answered: Result<Reply, EntraError>| {
             Ok(answered.unwrap_or_else(|error| page::error(&error, request.stamp)))
+        };
+        let consented = |version| {
+            shown(
+                only(request, &[Method::GET, Method::POST])
+                    .and_then(|()| admin_consent::answer(self, request, authority, version)),
+            )
         };
         let reply = match rest {
             ["discovery", "instance"] => {
@@ -125,10 +132,8 @@ impl Entra {
                 only(request, &[Method::GET, Method::POST])
                     .and_then(|()| authorize::answer(self, request, authority)),
             ),
-            ["v2.0", "adminconsent"] => shown(
-                only(request, &[Method::GET, Method::POST])
-                    .and_then(|()| admin_consent::answer(self, request, authority)),
-            ),
+            ["v2.0", "adminconsent"] => consented(Version::Two),
+            ["adminconsent"] => consented(Version::One),
             ["oauth2", "v2.0", "logout"] => shown(
                 only(request, &[Method::GET, Method::POST])
                     .and_then(|()| self.sign_out(request, authority)),

@@ -1,4 +1,5 @@
-//! `/{tenant}/v2.0/adminconsent`: an administrator grants an application, for everybody, what it asks for, without signing in to it.
+//! `/{tenant}/v2.0/adminconsent`: an administrator grants an application, for everybody, what it asks for, without signing in to it; and the older
+//! `/{tenant}/adminconsent`, which asks for all that the registration lists and tells less.
 
 use http::StatusCode;
 
@@ -7,11 +8,21 @@ use super::{
     asked::{Asked, is_openid},
     authorize::{approval_needed, declined},
     consent::{self, For},
-    deliver::Mode,
+    deliver::{Mode, deliver},
     page::{self, Line},
     walk::{Person, Walk},
 };
 use crate::{Reply, User};
+
+/// Somebody pressed Cancel.
+const CANCELED: u32 = 65_004;
+
+/// Which of the two endpoints was asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Version {
+    One,
+    Two,
+}
 
 /// Answers a request or a page of ours.
 ///
@@ -21,17 +32,34 @@ pub(super) fn answer(
     entra: &Entra,
     request: &LoginRequest,
     authority: &str,
+    version: Version,
 ) -> Result<Reply, EntraError> {
     let walk = Walk::begin(entra, request, authority)?;
-    Ok(step(&walk).unwrap_or_else(|error| {
-        let mut fields = walk.told(&error);
-        fields.push(("admin_consent", "True".to_owned()));
-        walk.send(Mode::Query, fields)
+    Ok(step(&walk, version).unwrap_or_else(|error| match version {
+        Version::One => {
+            let description = match error.number {
+                CANCELED => "The admin canceled the request".to_owned(),
+                _ => error.description(request.stamp),
+            };
+            let fields = [
+                ("error", "permission_denied".to_owned()),
+                ("error_description", description),
+            ];
+            deliver(&walk.redirect_uri, Mode::Query, &fields)
+        }
+        Version::Two => {
+            let mut fields = walk.told(&error);
+            fields.push(("admin_consent", "True".to_owned()));
+            walk.send(Mode::Query, fields)
+        }
     }))
 }
 
-fn step(walk: &Walk) -> Result<Reply, EntraError> {
-    let asked = walk.asked()?;
+fn step(walk: &Walk, version: Version) -> Result<Reply, EntraError> {
+    let asked = match version {
+        Version::One => Asked::registered(),
+        Version::Two => walk.asked()?,
+    };
     let user = match walk.person() {
         Person::Known(signed_in) => signed_in.user,
         Person::Asked(page) => return Ok(page),
@@ -41,7 +69,7 @@ fn step(walk: &Walk) -> Result<Reply, EntraError> {
         false => consent::may_grant_roles(&user),
     };
     match walk.answer("decision") {
-        Some("accept") if may => Ok(grant(walk, &asked, &user)),
+        Some("accept") if may => Ok(grant(walk, &asked, &user, version)),
         Some(_) if may => Err(refusal(walk)),
         Some(_) => Err(approval_needed()),
         None => Ok(ask(walk, &asked, &user, may)),
@@ -71,7 +99,7 @@ fn ask(walk: &Walk, asked: &Asked, user: &User, may: bool) -> Reply {
     page::consent(&action, app, name, &lines, Some(true))
 }
 
-fn grant(walk: &Walk, asked: &Asked, user: &User) -> Reply {
+fn grant(walk: &Walk, asked: &Asked, user: &User, version: Version) -> Reply {
     let tenant = &walk.entra.tenant;
     let scopes = asked.scopes(&walk.app);
     let roles = asked.roles(&walk.app);
@@ -84,11 +112,13 @@ fn grant(walk: &Walk, asked: &Asked, user: &User) -> Reply {
         (&scopes, &roles),
         now,
     );
-    let fields = vec![
+    let mut fields = vec![
         ("admin_consent", "True".to_owned()),
         ("tenant", tenant.id.to_string()),
-        ("scope", walk.get("scope").unwrap_or_default().to_owned()),
     ];
+    if version == Version::Two {
+        fields.push(("scope", walk.get("scope").unwrap_or_default().to_owned()));
+    }
     walk.send(Mode::Query, fields)
 }
 

@@ -18,6 +18,14 @@ pub(super) struct Asked {
 }
 
 impl Asked {
+    /// All that the registration lists.
+    pub(super) fn registered() -> Self {
+        Self {
+            by_default: true,
+            ..Self::default()
+        }
+    }
+
     /// Reads the parameter: names of OpenID Connect, names of Graph with or without its address, or Graph's `/.default`.
     ///
     /// # Errors

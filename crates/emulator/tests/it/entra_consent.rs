@@ -92,6 +92,41 @@ async fn those_who_may_grant_everything_grant_application_permissions() {
 }
 
 #[tokio::test]
+async fn the_older_endpoint_asks_for_what_is_registered_and_tells_less() {
+    let site = ungranted(Duration::ZERO).await;
+    let browser = Browser::new(&site);
+    let address = browser.address("adminconsent", &[]);
+    let page = browser.go(&address).await.page();
+    let administrator = holder(&site, DirectoryRole::GlobalAdministrator);
+    let page = browser.sign_in(&page, &administrator).await.page();
+    assert!(page.html.contains("Read mail in all mailboxes"));
+    let refused = browser
+        .submit(&page, &[("decision", "cancel")])
+        .await
+        .back();
+    let expected = [
+        ("error", "permission_denied"),
+        ("error_description", "The admin canceled the request"),
+    ];
+    let expected = expected.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    assert_eq!(refused, expected);
+    assert_eq!(roles(&site).await, [""; 0]);
+    let page = browser.go(&address).await.page();
+    let fields = browser
+        .submit(&page, &[("decision", "accept")])
+        .await
+        .back();
+    let expected = [
+        ("admin_consent", "True"),
+        ("tenant", &site.running.tenant_id.to_string()),
+        ("state", "a b&c"),
+    ];
+    let expected = expected.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    assert_eq!(fields, expected);
+    assert_eq!(roles(&site).await, ["Mail.Read", "User.Read.All"]);
+}
+
+#[tokio::test]
 async fn lesser_roles_are_told_that_an_administrator_is_needed() {
     let site = ungranted(Duration::ZERO).await;
     let exchange = holder(&site, DirectoryRole::ExchangeAdministrator);
