@@ -120,6 +120,10 @@ impl Entra {
                 only(request, &[Method::POST])?;
                 grant::answer(self, request, self.authority(authority)?).map(Reply::json)
             }
+            ["oauth2", "token"] => {
+                only(request, &[Method::POST])?;
+                grant::answer_v1(self, request, self.authority(authority)?).map(Reply::json)
+            }
             ["oauth2", "v2.0", "devicecode"] => {
                 only(request, &[Method::POST])?;
                 device::begin(self, request, self.authority(authority)?).map(Reply::json)

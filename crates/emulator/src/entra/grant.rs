@@ -12,7 +12,7 @@ use super::{
     client::{Claimed, Proof, at_home, form, invalid_scope, required, unproven},
     codes::{Challenge, Code, Permit},
     id_token::IdToken,
-    token::{AUDIENCES, LIFETIME_S, Subject},
+    token::{AUDIENCES, BACKDATED_S, LIFETIME_S, Subject},
 };
 use crate::{App, Query, Tenant, User, tenant::Platform};
 
@@ -29,21 +29,56 @@ pub(super) fn answer(
         form: &form,
     };
     match required(&form, "grant_type")? {
-        "client_credentials" if authority == Authority::Shared => Err(EntraError::request(
-            9_001_023,
-            "The grant type 'client_credentials' is not supported over the /common or /consumers endpoints. Please use the /organizations or tenant-specific endpoint.",
-        )),
-        "client_credentials" => grant.client_credentials(),
+        "client_credentials" => {
+            let audience = |form: &Query| audience(&entra.tenant, required(form, "scope")?);
+            let token = grant.client_credentials(authority, audience)?;
+            Ok(Value::Object(answered(token)))
+        }
         "authorization_code" => grant.authorization_code(),
         "urn:ietf:params:oauth:grant-type:device_code" | "device_code" => grant.device_code(),
         "refresh_token" => grant.refresh_token(),
-        other => Err(EntraError::new(
-            StatusCode::BAD_REQUEST,
-            "unsupported_grant_type",
-            70_003,
-            format!("The app requested an unsupported grant type '{other}'."),
-        )),
+        other => Err(unsupported(other)),
     }
+}
+
+/// Answers a request to the older token endpoint, which names a resource instead of a scope, and numbers in texts: for applications themselves only.
+pub(super) fn answer_v1(
+    entra: &Entra,
+    request: &LoginRequest,
+    authority: Authority,
+) -> Result<Value, EntraError> {
+    let form = form(request)?;
+    let grant = Grant {
+        entra,
+        request,
+        form: &form,
+    };
+    match required(&form, "grant_type")? {
+        "client_credentials" => {}
+        other => return Err(unsupported(other)),
+    }
+    let resource = required(&form, "resource")?;
+    let audience = |_: &Query| known_resource(resource, &entra.tenant);
+    let token = grant.client_credentials(authority, audience)?;
+    let now = request.stamp.now.as_second();
+    Ok(json!({
+        "token_type": "Bearer",
+        "expires_in": (LIFETIME_S - 1).to_string(),
+        "ext_expires_in": (LIFETIME_S - 1).to_string(),
+        "expires_on": (now + LIFETIME_S - 1).to_string(),
+        "not_before": (now - BACKDATED_S).to_string(),
+        "resource": resource,
+        "access_token": token,
+    }))
+}
+
+fn unsupported(grant_type: &str) -> EntraError {
+    EntraError::new(
+        StatusCode::BAD_REQUEST,
+        "unsupported_grant_type",
+        70_003,
+        format!("The app requested an unsupported grant type '{grant_type}'."),
+    )
 }
 
 struct Grant<'a> {
@@ -57,10 +92,21 @@ impl Grant<'_> {
         &self.entra.tenant
     }
 
-    fn client_credentials(&self) -> Result<Value, EntraError> {
+    /// A token for the application itself, for what `audience` reads from the request.
+    fn client_credentials(
+        &self,
+        authority: Authority,
+        audience: impl FnOnce(&Query) -> Result<&'static str, EntraError>,
+    ) -> Result<String, EntraError> {
+        if authority == Authority::Shared {
+            return Err(EntraError::request(
+                9_001_023,
+                "The grant type 'client_credentials' is not supported over the /common or /consumers endpoints. Please use the /organizations or tenant-specific endpoint.",
+            ));
+        }
         let claimed = Claimed::read(self.request, self.form)?;
         let app = claimed.app(self.tenant())?;
-        let audience = audience(self.tenant(), required(self.form, "scope")?)?;
+        let audience = audience(self.form)?;
         let proof = self.prove(&claimed, &app)?;
         if proof == Proof::None {
             return Err(unproven());
@@ -72,11 +118,10 @@ impl Grant<'_> {
             id: principal.id,
             roles,
         };
-        let token = self
+        Ok(self
             .entra
             .tokens
-            .issue(self.tenant(), &app, proof, subject, audience, now);
-        Ok(Value::Object(answered(token)))
+            .issue(self.tenant(), &app, proof, subject, audience, now))
     }
 
     fn authorization_code(&self) -> Result<Value, EntraError> {
@@ -297,7 +342,11 @@ fn audience(tenant: &Tenant, scope: &str) -> Result<&'static str, EntraError> {
             ),
         ));
     };
-    // `resource//.default` names a resource whose identifier ends in a slash; the token then keeps the plain name.
+    known_resource(resource, tenant)
+}
+
+/// Graph by one of its names. With a slash behind it, as in `resource//.default`, the token keeps the plain name.
+fn known_resource(resource: &str, tenant: &Tenant) -> Result<&'static str, EntraError> {
     let resource = resource.trim_end_matches('/');
     let mut known = AUDIENCES.into_iter();
     known

@@ -61,6 +61,53 @@ pub(crate) fn assert_error(answer: &Answer, status: u16, error: &str, number: u3
 }
 
 #[tokio::test]
+async fn the_older_token_endpoint_names_a_resource_and_writes_numbers_as_texts() {
+    let site = Site::start(World::new()).await;
+    let path = format!("/{}/oauth2/token", site.running.tenant_id);
+    let id = site.running.client_id.to_string();
+    let ask = async |changes: &[(&'static str, &'static str)]| {
+        let mut form = vec![
+            ("grant_type", "client_credentials"),
+            ("client_id", id.as_str()),
+            ("client_secret", site.running.client_secret.as_str()),
+            ("resource", "https://graph.microsoft.com/"),
+        ];
+        form.retain(|(name, _)| changes.iter().all(|(changed, _)| changed != name));
+        form.extend(changes);
+        form.retain(|(_, value)| !value.is_empty());
+        send(form_request(site.bare(Method::POST, &path), &form)).await
+    };
+    let answer = ask(&[]).await;
+    assert_eq!(answer.status, 200);
+    let body = answer.json();
+    assert_eq!(body["expires_in"], "3599");
+    let now = site.running.now().as_second();
+    assert_eq!(body["expires_on"], (now + 3599).to_string());
+    assert_eq!(body["resource"], "https://graph.microsoft.com/");
+    let token = body["access_token"].as_str().expect("a text");
+    let users = site.bare(Method::GET, "/v1.0/users").bearer_auth(token);
+    assert_eq!(send(users).await.status, 200);
+    assert_error(
+        &ask(&[("resource", "")]).await,
+        400,
+        "invalid_request",
+        900_144,
+    );
+    assert_error(
+        &ask(&[("resource", "https://vault.azure.net")]).await,
+        400,
+        "invalid_resource",
+        500_011,
+    );
+    assert_error(
+        &ask(&[("grant_type", "password")]).await,
+        400,
+        "unsupported_grant_type",
+        70_003,
+    );
+}
+
+#[tokio::test]
 async fn discovery_is_as_captured_from_microsoft() {
     let site = Site::start(World::new()).await;
     let base = &site.running.base_url;
