@@ -354,6 +354,31 @@ async fn mime_is_kept_when_the_list_of_attachments_cannot_be_had() -> Result<()>
 }
 
 #[tokio::test]
+async fn an_empty_answer_for_a_message_that_has_content_is_asked_for_again() -> Result<()> {
+    // Survival 110.
+    let (stage, account) = Stage::with_mail(&[("", 3)]).await?;
+    let empty = |count| FaultRule {
+        status: Some(200),
+        body: Some(emulator::FaultBody::Empty),
+        count: Some(count),
+        ..FaultRule::on(MIME)
+    };
+    stage.emulator.add_fault(empty(2))?;
+    let outcome = stage.back_up(&account).await?;
+    assert_eq!(stage.emulator.stats().faults, 2);
+    assert_eq!(outcome.report.failures.len(), 1, "{:?}", outcome.report);
+    stage.emulator.clear_faults();
+    stage.back_up_equal(&account).await?;
+
+    let (stage, account) = Stage::with_mail(&[("", 3)]).await?;
+    stage.emulator.add_fault(empty(1))?;
+    let (outcome, _) = stage.back_up_equal(&account).await?;
+    assert_eq!(stage.emulator.stats().faults, 1);
+    assert_eq!(outcome.report.failures.len(), 0, "{:?}", outcome.report);
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_message_that_is_there_but_has_no_content_is_owed() -> Result<()> {
     let (stage, account) = Stage::with_mail(&[("", 3)]).await?;
     stage

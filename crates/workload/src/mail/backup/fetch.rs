@@ -100,6 +100,9 @@ async fn content(
         Err(error) if error.is_fatal() => return Ok(Outcome::Refused(error)),
         Err(error) => return Ok(refusal(&error, files)),
     };
+    if mime.size == 0 && has_content(&job.json) {
+        return Ok(Outcome::NoMime(files, None));
+    }
     *bytes += mime.size;
     files.mime = Some(mime);
     Ok(match linked_files(ctx, &job.headline).await {
@@ -123,7 +126,16 @@ async fn store(writer: &BlobWriter, content: Bytes) -> Result<Content> {
     stored.map_err(Error::repository("a message"))
 }
 
-/// Stores the message as MIME. An empty answer is asked for again: confirmed, it is an empty message (survival 110).
+/// Whether by its JSON the message has anything that its MIME must have, too (survival 110).
+fn has_content(json: &RawValue) -> bool {
+    let Ok(fields) = Fields::of(json) else {
+        return true;
+    };
+    let has_text = |name| fields.text(name).is_some_and(|text| !text.is_empty());
+    has_text("subject") || has_text("bodyPreview") || fields.flag("hasAttachments") == Some(true)
+}
+
+/// Stores the message as MIME. An empty answer is asked for again: confirmed, it is what there is of the message (survival 110).
 async fn mime(
     ctx: Context<'_>,
     writer: &BlobWriter,
