@@ -17,6 +17,7 @@ use crate::{
     error::{Codes, Error, Result},
     governor::{Advice, Governor, Key, Lane, Limits, Scope, WaitCause, Waiting},
     label::Label,
+    page::PAGES_MAX,
     random::Random,
     request::{BODY_TYPE, Request},
     response::Response,
@@ -65,6 +66,8 @@ pub struct Options {
     pub idle_timeout: Duration,
     /// See [`EXCHANGES_MAX`].
     pub exchanges_max: usize,
+    /// See [`PAGES_MAX`].
+    pub pages_max: usize,
 }
 
 impl Options {
@@ -89,6 +92,7 @@ impl Options {
             user_agent: USER_AGENT.to_owned(),
             idle_timeout: IDLE_TIMEOUT,
             exchanges_max: EXCHANGES_MAX,
+            pages_max: PAGES_MAX,
         }
     }
 }
@@ -103,6 +107,7 @@ struct Inner {
     application: String,
     tokens: Tokens,
     governor: Governor,
+    pages_max: usize,
     wire: Wire,
 }
 
@@ -172,8 +177,14 @@ impl Client {
             tenant,
             application,
             governor: options.governor,
+            pages_max: options.pages_max,
             wire,
         })))
+    }
+
+    /// Pages after which a listing is given up.
+    pub(crate) fn pages_max(&self) -> usize {
+        self.0.pages_max
     }
 
     /// Sends a request, waits and repeats as far as that is right, and gives the whole successful answer. Where JSON is expected, the body is

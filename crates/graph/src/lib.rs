@@ -37,7 +37,7 @@ pub use credential::Credential;
 pub use error::{Error, Kind, Result, SignIn};
 pub use governor::{Governor, Limits, Scope, WaitCause, Waiting};
 pub use link::Link;
-pub use page::{Page, Pages};
+pub use page::{PAGES_MAX, Page, Pages};
 pub use person::{Person, SignIns, Walk, admin_consent};
 pub use request::{Repeat, Request, segment};
 pub use response::Response;

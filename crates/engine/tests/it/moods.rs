@@ -8,6 +8,7 @@ use std::{
 use anyhow::{Context, Result};
 use emulator::{FaultBody, FaultRule, Settings, World};
 use engine::snapshots::latest;
+use graph::{Client, Options};
 use jiff::SignedDuration;
 use repository::File;
 use serde_json::{Value, json};
@@ -171,6 +172,26 @@ async fn a_listing_that_never_ends_goes_on_where_it_was_given_up() -> Result<()>
     assert_eq!(asked.of("GET messages/$value"), 40, "{asked:?}");
     let pages = pages.lock().unwrap_or_else(PoisonError::into_inner);
     assert!(pages.contains(&true), "it goes on from a page: {pages:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_listing_of_more_pages_than_anything_has_is_taken_up_by_the_next_run() -> Result<()> {
+    // Survival 54.
+    let (mut stage, account) = Stage::with_mail(&[("", 100)]).await?;
+    stage.graph = Client::new(Options {
+        pages_max: 6,
+        ..stage.options()?
+    })?;
+    stage.emulator.add_fault(FaultRule {
+        page_size: Some(10),
+        ..FaultRule::on(&folder_route(&stage, &account, "Inbox", "/messages/delta")?)
+    })?;
+    let outcome = stage.back_up(&account).await?;
+    assert_eq!(outcome.report.added, 50);
+    assert_eq!(outcome.report.containers.len(), 1, "{:?}", outcome.report);
+    let (outcome, _) = stage.back_up_equal(&account).await?;
+    assert_eq!(outcome.report.added, 50);
     Ok(())
 }
 
