@@ -23,8 +23,8 @@ pub struct Truth {
     pub before: BTreeMap<SnapshotId, Arc<Held>>,
     /// For snapshots that are new.
     pub now: Arc<Held>,
-    /// Of those that there were before, only the last must be there still.
-    pub forgets: bool,
+    /// When some may be forgotten: the one of those that there were before that must be there still.
+    pub kept: Option<SnapshotId>,
     /// Whether stock restic is asked; our own verification is always.
     pub asks_restic: bool,
 }
@@ -107,6 +107,16 @@ pub async fn repair(ground: &Ground, data: &Path, truth: &Truth) -> Result<()> {
     backup(ground, data, truth).await
 }
 
+/// The last snapshot in a data folder.
+///
+/// # Errors
+/// When there is none.
+pub async fn newest(ground: &Ground, vault: &Vault) -> Result<SnapshotId> {
+    let snapshots = ground.repository(vault).await?.snapshots().await?;
+    let (id, _) = latest(&snapshots).context("there is no snapshot")?;
+    Ok(*id)
+}
+
 /// What each snapshot in a data folder holds.
 ///
 /// # Errors
@@ -161,12 +171,11 @@ async fn snapshots(ground: &Ground, vault: &Vault, truth: &Truth) -> Result<()> 
         ensure!(found.is_empty(), "snapshot {id}: {found:?}");
     }
     let is_there = |id: &&SnapshotId| all.iter().any(|(other, _)| other == *id);
-    let there = truth.before.keys().filter(is_there).count();
-    let expected = match truth.forgets {
-        true => truth.before.len().min(1),
-        false => truth.before.len(),
+    let gone = match &truth.kept {
+        Some(kept) => (!is_there(&kept)).then_some(kept),
+        None => truth.before.keys().find(|id| !is_there(id)),
     };
-    ensure!(there >= expected, "only {there} of the snapshots are left");
+    ensure!(gone.is_none(), "the snapshot {gone:?} is gone");
     Ok(())
 }
 

@@ -136,7 +136,7 @@ pub async fn run(plan: &Plan, worker: &Worker) -> Result<Report> {
             }
         }
     }
-    if let Some(most) = plan.points {
+    if plan.points.is_some() {
         points.shuffle(&mut StdRng::seed_from_u64(plan.seed));
         // In turns, so that every operation is met, also one with few boundaries.
         let mut turns: BTreeMap<Operation, usize> = BTreeMap::new();
@@ -145,27 +145,37 @@ pub async fn run(plan: &Plan, worker: &Worker) -> Result<Report> {
             *turn += 1;
             *turn
         });
-        points.truncate(most);
     }
     let permits = Arc::new(Semaphore::new(AT_ONCE));
     let by = plan.by;
-    let mut running = JoinSet::new();
-    for (prepared, number) in points {
-        let (ground, worker) = (Arc::clone(&ground), worker.clone());
-        let permit = Arc::clone(&permits).acquire_owned().await?;
-        let runtime = tokio::runtime::Handle::current();
-        running.spawn_blocking(move || {
-            let _permit = permit;
-            runtime.block_on(point(&ground, &worker, &prepared, by, number))
-        });
-        while let Some(point) = running.try_join_next() {
+    let mut points = points.into_iter();
+    // For each that was not met where it was meant to be, another one is taken.
+    loop {
+        let wanted = plan.points.unwrap_or(usize::MAX);
+        let some: Vec<_> = points
+            .by_ref()
+            .take(wanted.saturating_sub(report.there()))
+            .collect();
+        if some.is_empty() {
+            return Ok(report);
+        }
+        let mut running = JoinSet::new();
+        for (prepared, number) in some {
+            let (ground, worker) = (Arc::clone(&ground), worker.clone());
+            let permit = Arc::clone(&permits).acquire_owned().await?;
+            let runtime = tokio::runtime::Handle::current();
+            running.spawn_blocking(move || {
+                let _permit = permit;
+                runtime.block_on(point(&ground, &worker, &prepared, by, number))
+            });
+            while let Some(point) = running.try_join_next() {
+                report.add(point??);
+            }
+        }
+        while let Some(point) = running.join_next().await {
             report.add(point??);
         }
     }
-    while let Some(point) = running.join_next().await {
-        report.add(point??);
-    }
-    Ok(report)
 }
 
 /// Makes the folders that operations begin with, lets the source go on, and counts the boundaries of each operation.
@@ -210,6 +220,7 @@ async fn prepare(
     folder::copy(&grown, &harmed)?;
     harm::befall(&Vault::open(&harmed)?.repository_path(&ground.account.id))?;
 
+    let newest = judge::newest(ground, &Vault::open(&grown)?).await?;
     for operation in Operation::value_variants() {
         if only.is_some_and(|only| only != *operation) {
             continue;
@@ -227,7 +238,7 @@ async fn prepare(
             truth: Truth {
                 before,
                 now: Arc::clone(&now),
-                forgets: *operation == Operation::Prune,
+                kept: (*operation == Operation::Prune).then_some(newest),
                 asks_restic: true,
             },
             shown: shown.clone(),
@@ -334,7 +345,10 @@ async fn point(
     let judged = match prepared.operation {
         Operation::Restore => {
             let deed = prepared.deed(ground, &name)?;
-            judge::restore(ground, &data, &deed, &prepared.shown).await
+            match judge::restore(ground, &data, &deed, &prepared.shown).await {
+                Ok(()) => judge::backup(ground, &data, &prepared.truth).await,
+                error => error,
+            }
         }
         Operation::Repair => judge::repair(ground, &data, &prepared.truth).await,
         _ => judge::backup(ground, &data, &prepared.truth).await,

@@ -92,7 +92,7 @@ async fn a_worker_that_slept_through_its_lock_writes_no_more() -> Result<()> {
     let truth = Truth {
         before: judge::held(&ground, &vault).await?,
         now: Arc::new(ground.source()?),
-        forgets: true,
+        kept: Some(judge::newest(&ground, &vault).await?),
         asks_restic: true,
     };
     judge::backup(&ground, &data, &truth).await
@@ -153,7 +153,7 @@ async fn two_that_make_one_repository_end_with_one() -> Result<()> {
         let truth = Truth {
             before: judge::held(&ground, &vault).await?,
             now: Arc::new(ground.source()?),
-            forgets: false,
+            kept: None,
             asks_restic: true,
         };
         judge::backup(&ground, &data, &truth).await.context(call)?;

@@ -26,8 +26,7 @@ async fn what_was_complete_survives_a_kill_at_any_boundary() -> Result<()> {
         ..Plan::default()
     };
     let report = kills::run(&plan, &worker()).await?;
-    // A test that kills nobody shows nothing.
-    ensure!(report.there() >= POINTS * 3 / 4, "{report}");
+    ensure!(report.there() >= POINTS, "{report}");
     Ok(())
 }
 
@@ -45,7 +44,7 @@ async fn what_was_complete_survives_a_failure_at_any_boundary() -> Result<()> {
             ..Plan::default()
         };
         let report = kills::run(&plan, &worker()).await?;
-        ensure!(report.there() >= FAILURES * 3 / 4, "{by:?}: {report}");
+        ensure!(report.there() >= FAILURES, "{by:?}: {report}");
     }
     Ok(())
 }

@@ -64,7 +64,7 @@ async fn everything(ground: &Ground, worker: &Worker, limit: &str, name: &str) -
     let truth = Truth {
         before: judge::held(ground, &Vault::open(&data)?).await?,
         now: Arc::new(ground.source()?),
-        forgets: false,
+        kept: None,
         asks_restic: true,
     };
     judge::backup(ground, &data, &truth).await
@@ -109,7 +109,7 @@ async fn prepared() -> Result<(Ground, Truth)> {
     let truth = Truth {
         before,
         now: Arc::new(ground.source()?),
-        forgets: false,
+        kept: None,
         asks_restic: true,
     };
     Ok((ground, truth))
