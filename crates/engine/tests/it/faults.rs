@@ -245,6 +245,7 @@ async fn tokens_expire_connections_break_and_nothing_is_lost() -> Result<()> {
     }
     let (outcome, _) = stage.back_up_equal(&account).await?;
     assert_eq!(outcome.report.added, 160);
+    assert_eq!(stage.emulator.stats().faults, 2 + 5 + 5 + 5 + 1);
     stage.restic_agrees(&account)
 }
 
