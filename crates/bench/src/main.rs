@@ -57,8 +57,8 @@ struct Run {
     /// The restic to compare with.
     #[arg(long, default_value = "restic", value_name = "PROGRAM")]
     restic: PathBuf,
-    /// Replace the measured sections of docs/bench.md.
-    #[arg(long)]
+    /// Replace the measured sections of docs/bench.md: with all scenarios at full size, and the usual rounds.
+    #[arg(long, conflicts_with_all = ["smoke", "only", "rounds"])]
     write: bool,
 }
 

@@ -49,7 +49,7 @@ pub(super) fn run(stage: &Stage, report: &mut Report) -> anyhow::Result<()> {
     }
     report.section(
         &format!("A mailbox of {messages} messages"),
-        "End to end, as above; each message has some 500 bytes.",
+        "End to end, as above; each message has some 500 bytes. One run.",
         table,
     );
     Ok(())

@@ -62,7 +62,7 @@ fn many_blobs(stage: &Stage, report: &mut Report) -> anyhow::Result<()> {
     );
     report.section(
         &format!("{BLOBS} blobs"),
-        "Each of eight bytes. The memory for each is what reading the index takes more at its peak than that of a tenth of them.",
+        "Each of eight bytes. The memory for each is what reading the index takes more at its peak than that of a tenth of them. One run.",
         table,
     );
     Ok(())
@@ -105,7 +105,7 @@ fn large_file(stage: &Stage, report: &mut Report) -> anyhow::Result<()> {
         );
     }
     let text = format!(
-        "Streamed from a source that makes it up: 1 MB in 64 is random, the rest empty. The repository takes {} MB.",
+        "Streamed from a source that makes it up: 1 MB in 64 is random, the rest empty. The repository takes {} MB. One run.",
         short(megabytes(folder::bytes(&repository)?))
     );
     report.section(
