@@ -59,7 +59,7 @@ async fn a_program_waits_until_a_person_has_entered_its_code() {
     let site = public().await;
     let account = anybody(&site);
     let (program, browser) = (Browser::new(&site), Browser::new(&site));
-    let answer = begin(&site, "openid offline_access User.Read").await;
+    let answer = begin(&site, "openid profile offline_access User.Read").await;
     assert_eq!(answer.status, 200);
     let device = answer.json();
     assert_eq!(device["expires_in"], 900);
@@ -94,7 +94,7 @@ async fn a_program_waits_until_a_person_has_entered_its_code() {
     let answer = poll(&program, &device).await;
     assert_eq!(answer.status, 200);
     let tokens = answer.json();
-    assert_eq!(tokens["scope"], "openid User.Read");
+    assert_eq!(tokens["scope"], "openid profile User.Read");
     assert!(tokens["refresh_token"].is_string());
     let id_token = tokens["id_token"].as_str().expect("a text");
     let client = site.running.client_id.to_string();

@@ -363,10 +363,10 @@ async fn an_empty_answer_for_a_message_that_has_content_is_asked_for_again() -> 
         count: Some(count),
         ..FaultRule::on(MIME)
     };
-    stage.emulator.add_fault(empty(2))?;
+    stage.emulator.add_fault(empty(6))?;
     let outcome = stage.back_up(&account).await?;
-    assert_eq!(stage.emulator.stats().faults, 2);
-    assert_eq!(outcome.report.failures.len(), 1, "{:?}", outcome.report);
+    assert_eq!(stage.emulator.stats().faults, 6);
+    assert_eq!(outcome.report.failures.len(), 3, "{:?}", outcome.report);
     stage.emulator.clear_faults();
     stage.back_up_equal(&account).await?;
 
