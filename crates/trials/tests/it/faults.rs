@@ -55,10 +55,9 @@ async fn at_every_call(
         // A process that failed would end now; this one goes on, and removes the locks of abandoned work in its own time.
         repository::unlocked().await;
         let stores = std::mem::take(&mut *store.lock().map_err(|_| anyhow::anyhow!("poisoned"))?);
-        let struck = stores
-            .iter()
-            .fold(false, |struck, store| store.relieve() || struck);
-        if !struck {
+        // All of them, not only the first that was struck.
+        let struck = stores.iter().filter(|store| store.relieve()).count();
+        if struck == 0 {
             outcome.context("without any trouble")?;
             std::fs::remove_dir_all(&data)?;
             return Ok(after);
