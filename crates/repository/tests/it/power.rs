@@ -11,8 +11,10 @@ use testkit::store::{Fate, History, Objects, Recorded, fill};
 use crate::support::{PASSWORD, commit, meta, noise, options, put, text};
 
 const FILES: u64 = 5;
-/// Random fates of what was under way or was not synchronised, for each moment.
+/// Random fates of what was under way or was not synchronised, for each moment at which there are more of them than can all be tried.
 const FATES: usize = 8;
+/// So many calls under way can have every fate.
+const ALL_FATES_OF: usize = 3;
 
 /// Two commits at the same time upon an earlier snapshot, as they were recorded.
 struct Commit {
@@ -96,6 +98,22 @@ fn fates(calls: &[usize], random: &mut StdRng, torn: bool) -> Vec<(usize, Fate)>
     calls.iter().map(|call| (*call, fate(random))).collect()
 }
 
+/// Every subset of the calls that are under way, or some of them when there are many.
+fn subsets(calls: &[usize], random: &mut StdRng) -> Vec<Vec<(usize, Fate)>> {
+    if calls.len() > ALL_FATES_OF {
+        return (0..FATES).map(|_| fates(calls, random, false)).collect();
+    }
+    let subset = |chosen: usize| {
+        let fate = |at: usize| match chosen >> at & 1 {
+            1 => Fate::Done,
+            _ => Fate::Lost,
+        };
+        let calls = calls.iter().enumerate();
+        calls.map(|(at, call)| (*call, fate(at))).collect()
+    };
+    (0..1 << calls.len()).map(subset).collect()
+}
+
 /// As the writer is: every write is durable when it returns, and whole or not at all.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_loss_of_power_harms_what_was_durable() -> Result<()> {
@@ -106,9 +124,7 @@ async fn no_loss_of_power_harms_what_was_durable() -> Result<()> {
     let mut replayed = 0;
     for moment in 0..history.moments() {
         let open = history.under_way(moment);
-        let ways = 1 << open.len().min(3);
-        for _ in 0..ways.min(FATES) {
-            let fates = fates(&open, &mut random, false);
+        for fates in subsets(&open, &mut random) {
             let objects = history.at(moment, &commit.before, &fates);
             assert!(commit.is_sound(&objects).await?, "{moment}: {fates:?}");
             replayed += 1;
